@@ -5,7 +5,7 @@ beside it. Run ``make generate`` and commit what it writes: drift and breaking c
 """
 
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 from uuid import UUID, uuid5
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
@@ -44,7 +44,9 @@ class Basis(StrEnum):
 class Part(BaseModel):
     """A frozen, finite piece of an event. A producer cannot invent a field: unknown ones are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_enum_values=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_enum_values=True, use_attribute_docstrings=True
+    )
 
 
 class Event(Part):
@@ -54,12 +56,14 @@ class Event(Part):
     def from_json(cls, value: bytes) -> Self:
         """Read as a consumer does: a field from a newer schema is ignored, a missing or wrong one is refused.
 
+        Types are strict: a number written as a string is wrong.
+
         Raises
         ------
         pydantic.ValidationError
             Naming every field that is missing or wrong.
         """
-        return cls.model_validate_json(value, extra="ignore")
+        return cls.model_validate_json(value, strict=True, extra="ignore")
 
     def to_json(self) -> bytes:
         """The bytes that go onto the bus; equal events have equal bytes."""
@@ -123,4 +127,3 @@ def event_id(topic: str, *identity: str | int | None) -> UUID:
 
 
 Level = Literal["ok", "warn", "breach"]
-Headers = dict[str, Any]

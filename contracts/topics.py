@@ -101,9 +101,7 @@ STATES = Topic(
     "limits.states.v1", LimitState, "portfolio/limit", Layout.BY_PORTFOLIO,
     ("limits",), ("gateway", "recorder"), compacted=True,
 )  # fmt: skip
-ALERTS = Topic(
-    "risk.alerts.v1", AlertChanged, "portfolio", Layout.BY_PORTFOLIO, ("limits",), ("gateway", "recorder")
-)
+ALERTS = Topic("risk.alerts.v1", AlertChanged, "portfolio", Layout.BY_PORTFOLIO, ("limits",), ("gateway", "recorder"))
 STATUS = Topic(
     "system.status.v1", ServiceStatus, "replica", Layout.SINGLE,
     ("analytics", "risk", "limits", "gateway", "recorder"), ("gateway",), retention_ms=DAY_MS, compacted=True,
