@@ -1,0 +1,18 @@
+"""Value at Risk and Expected Shortfall, one file per method, all from one vector of scenario P&L.
+
+Both are positive when they are losses. A negative VaR is allowed: even the tail is a gain.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from tailstream.quant.var.age_weighted import AgeWeighted
+from tailstream.quant.var.estimate import MINIMUM_OBSERVATIONS, Estimate, Method
+from tailstream.quant.var.historical import Historical
+from tailstream.quant.var.normal import Normal
+
+METHODS: Mapping[str, Method] = MappingProxyType(
+    {method.id: method for method in (Historical(), AgeWeighted(), Normal())}
+)
+
+__all__ = ["METHODS", "MINIMUM_OBSERVATIONS", "AgeWeighted", "Estimate", "Historical", "Method", "Normal"]
