@@ -17,7 +17,7 @@ LimitId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,96}$")]
 
 
 class Limit(Part):
-    """An approved number that a human owns. ``base`` is money when ``currency`` is named, else a fraction or a ratio."""
+    """An approved number that a human owns; ``base`` is money when ``currency`` is named, else a fraction or ratio."""
 
     limit_id: LimitId
     portfolio_id: PortfolioId

@@ -8,7 +8,7 @@ from contracts.event import Currency, Event, InstrumentId, PortfolioId
 
 
 class PortfolioDefined(Event):
-    """A node of the tree: a book, or a desk or firm whose book is the sum of its descendants'. A tombstone closes it."""
+    """A node of the tree: a book, or a desk or firm that is the sum of its descendants. A tombstone closes it."""
 
     portfolio_id: PortfolioId
     name: str
@@ -18,7 +18,7 @@ class PortfolioDefined(Event):
 
 
 class HoldingsReplaced(Event):
-    """All a portfolio holds, from one version to the next. A version at or below the newest one seen changes nothing."""
+    """All a portfolio holds, from one version to the next. A version at or below the newest seen changes nothing."""
 
     portfolio_id: PortfolioId
     version: Annotated[int, Field(ge=1)]

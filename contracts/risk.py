@@ -21,7 +21,7 @@ class MethodRisk(Part):
 
     status: Status
     reason: str | None = None
-    parameters: dict[str, float] = {}
+    parameters: dict[str, float] = Field(default_factory=dict)
     levels: dict[str, TailRisk]
 
 

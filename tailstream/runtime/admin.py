@@ -34,7 +34,7 @@ async def _admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
 
 
 async def create_topics(bootstrap: str, *, prefix: str = "", partitions: int, replication_factor: int = 1) -> None:
-    """Create every topic of the table that is missing, with its partitions and policies; existing ones stay as they are.
+    """Create every topic of the table that is missing, with its partitions and policies; leave existing ones alone.
 
     Raises
     ------

@@ -70,7 +70,7 @@ def subscribe(
     return subscriber
 
 
-class GroupedInlet(ConsumerRebalanceListener):
+class GroupedInlet(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is published without types
     """One subscriber over all of a service's partitioned topics, so that a portfolio's topics meet in one replica.
 
     ``handle`` is called with records of owned shards only, in order for each shard, one call at a time. What leaves it

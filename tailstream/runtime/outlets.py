@@ -38,7 +38,7 @@ class Outlet:
     """A plain idempotent producer; order is kept for each partition."""
 
     def __init__(self, settings: ServiceSettings, source: str, *, partitions: Callable[[], int]) -> None:
-        """``source`` names the publishing service; ``partitions`` tells the number of a portfolio topic's partitions."""
+        """``source`` names the publishing service; ``partitions`` tells how many a portfolio topic has."""
         self._settings = settings
         self._source = source
         self._partitions = partitions
@@ -133,14 +133,15 @@ def check_sizes(emissions: Sequence[Emission]) -> None:
     for emission in emissions:
         if emission.value is not None and len(emission.value) > EVENT_BYTES_MAX:
             raise EventTooLarge(
-                f"{emission.topic.name} {emission.key}: expected at most {EVENT_BYTES_MAX} bytes, was {len(emission.value)}"
+                f"{emission.topic.name} {emission.key}: expected at most {EVENT_BYTES_MAX} bytes, "
+                f"was {len(emission.value)}"
             )
 
 
 async def send_batches(
     producer: AIOKafkaProducer, emissions: Sequence[Emission], settings: ServiceSettings, source: str, partitions: int
 ) -> list[Acknowledgement]:
-    """Send in as few batches as fit, in order for each partition; return their acknowledgements, still to be awaited."""
+    """Send in as few batches as fit, in order for each partition; return the acknowledgements, still to be awaited."""
     check_sizes(emissions)
     placed = [(e.topic.name, placement(e.topic, e.portfolio_id, partitions), e) for e in emissions]
     placed.sort(key=itemgetter(0, 1))  # stable: what was in order stays in order

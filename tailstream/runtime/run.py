@@ -19,7 +19,7 @@ EXIT_CONFIGURATION = 2
 
 
 def run(build: Callable[[S], Service], settings_type: type[S], *, name: str) -> None:
-    """Run the service that ``build`` makes of its settings until it is told to stop; exits 2 on settings that cannot work."""
+    """Run the service that ``build`` makes of its settings until told to stop; exit 2 on settings that cannot work."""
     try:
         settings = settings_type()
     except ValidationError as error:

@@ -7,6 +7,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from typing import Any, NoReturn, Protocol, TypeVar
 
@@ -215,11 +216,6 @@ class Service:
 class _Server(uvicorn.Server):
     """uvicorn without its signal handlers: the service has its own."""
 
-    def install_signal_handlers(self) -> None:
+    def capture_signals(self) -> AbstractContextManager[None]:
         """Leave the signals alone."""
-
-    def capture_signals(self) -> Any:
-        """Leave the signals alone."""
-        from contextlib import nullcontext
-
         return nullcontext()
