@@ -5,19 +5,20 @@ stays valid, and every field that was there stays there with its type. What may 
 value of an enumeration and a wider bound. (Deploy consumers before the producers that use a new value.)
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 Schema = Mapping[str, Any]
 
 _LOWER_BOUNDS = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties")
 _UPPER_BOUNDS = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties")
-_EXACT = ("type", "format", "pattern", "const")
+_EXACT = ("type", "format", "pattern")
+_ALTERNATIVES = ("anyOf", "oneOf")
 
 
 def breaking_changes(old: Schema, new: Schema) -> list[str]:
     """Every way in which ``new`` breaks the promise of ``old``, each naming the field, what was and what is."""
-    return list(_Comparison(old, new).of(old, new, ""))
+    return [change.removeprefix(": ") for change in _Comparison(old, new).of(old, new, "")]
 
 
 class _Comparison:
@@ -29,7 +30,7 @@ class _Comparison:
 
     def of(self, old: Schema, new: Schema, path: str) -> Iterator[str]:
         old, new = _resolved(old, self._old_root), _resolved(new, self._new_root)
-        if "anyOf" in old or "anyOf" in new:
+        if any(keyword in schema for keyword in _ALTERNATIVES for schema in (old, new)):
             yield from self._alternatives(old, new, path)
             return
         yield from _exact(old, new, path)
@@ -62,7 +63,7 @@ class _Comparison:
         was, now = _branches(old, self._old_root), _branches(new, self._new_root)
         if was.keys() != now.keys():
             yield f"{path}: was {_listed(was)}, is {_listed(now)}"
-        for name in was.keys() & now.keys():
+        for name in sorted(was.keys() & now.keys()):
             yield from self.of(was[name], now[name], path)
 
 
@@ -76,14 +77,18 @@ def _resolved(schema: Schema, root: Schema) -> Schema:
 
 
 def _branches(schema: Schema, root: Schema) -> dict[str, Schema]:
-    """The alternatives of a value by the name of their type; a schema without ``anyOf`` is its only one."""
-    branches = [_resolved(branch, root) for branch in schema.get("anyOf", [schema])]
-    return {_named(branch): branch for branch in branches}
+    """The alternatives of a value by their names; a schema without alternatives is its only one."""
+    branches = next((schema[keyword] for keyword in _ALTERNATIVES if keyword in schema), [schema])
+    kinds = [_kind(_resolved(branch, root)) for branch in branches]
+    return {
+        kind if kinds.count(kind) == 1 else str(branch.get("$ref", branch)): _resolved(branch, root)
+        for kind, branch in zip(kinds, branches, strict=True)
+    }
 
 
-def _named(branch: Schema) -> str:
+def _kind(branch: Schema) -> str:
     kind = str(branch.get("type", "anything"))
-    return f"{kind} {branch['format']}" if "format" in branch else kind
+    return f"{kind} ({branch['format']})" if "format" in branch else kind
 
 
 def _exact(old: Schema, new: Schema, path: str) -> Iterator[str]:
@@ -100,7 +105,7 @@ def _bounds(old: Schema, new: Schema, path: str) -> Iterator[str]:
 
 
 def _enumeration(old: Schema, new: Schema, path: str) -> Iterator[str]:
-    was, now = old.get("enum"), new.get("enum")
+    was, now = _values(old), _values(new)
     if was is None and now is None:
         return
     if was is None or now is None:
@@ -109,6 +114,12 @@ def _enumeration(old: Schema, new: Schema, path: str) -> Iterator[str]:
     for value in was:
         if value not in now:
             yield f"{path}: the value {value!r} is gone"
+
+
+def _values(schema: Schema) -> Sequence[Any] | None:
+    """The values of an enumeration; a constant is one of a single value."""
+    values: Sequence[Any] | None = [schema["const"]] if "const" in schema else schema.get("enum")
+    return values
 
 
 def _at(path: str, name: str) -> str:
