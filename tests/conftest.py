@@ -1,0 +1,49 @@
+"""What tests share: one stack a session; a topic prefix and a database for each test, so that they may run side by side.
+
+Addresses in the environment (``eval "$(tailstream stack up)"``) are used instead of starting a stack.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+from tailstream.runtime.admin import delete_topics
+from tailstream.stack import Addresses, Stack
+
+PARTITIONS = 4
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """Kafka, PostgreSQL and Redis that answer; for tests that spawn processes or take a broker away."""
+    with Stack.start() as stack:
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def addresses(stack: Stack) -> Addresses:
+    """Where the session's Kafka, PostgreSQL and Redis answer."""
+    return stack.addresses
+
+
+@pytest.fixture
+def prefix(stack: Stack) -> Iterator[str]:
+    """The test's own topic prefix, such as ``t1f2e3d4c.``, with all topics created: portfolio topics with 4 partitions."""
+    prefix = f"t{uuid.uuid4().hex[:8]}."
+    stack.create_topics(prefix=prefix, partitions=PARTITIONS)
+    yield prefix
+    asyncio.run(delete_topics(stack.addresses.kafka, prefix=prefix))
+
+
+@pytest.fixture
+def database(addresses: Addresses) -> Iterator[str]:
+    """The URL of the test's own empty PostgreSQL database."""
+    name = f"t{uuid.uuid4().hex[:8]}"
+    with psycopg.connect(addresses.postgres, autocommit=True) as server:
+        server.execute(f"CREATE DATABASE {name}")
+        yield urlsplit(addresses.postgres)._replace(path=f"/{name}").geturl()
+        server.execute(f"DROP DATABASE {name} WITH (FORCE)")
