@@ -82,7 +82,7 @@ _valued = PortfolioValued(
     inputs=_inputs(valuation="1"),
     nav=Figure(value=12_466_500.0),
     pnl=Figure(value=-598_120.0),
-    flow=250_000.0,
+    flow=Figure(value=250_000.0),
     period_return=Figure(value=-0.0467),
     gross=Figure(value=12_310_000.0),
     net=Figure(value=12_310_000.0),
