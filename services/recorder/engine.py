@@ -1,0 +1,48 @@
+"""What of a batch is to be written: one record for each key, in the order of the log. Pure: no clock, no bus."""
+
+from collections.abc import Mapping, Sequence
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+from contracts.alerts import AlertChanged
+from contracts.event import Measured
+from contracts.limits import LimitState
+from contracts.portfolio import HoldingsReplaced
+from services.recorder.tables import BY_TOPIC, TABLES, Table
+from tailstream.runtime.records import Record
+
+Recorded = Measured | LimitState | AlertChanged | HoldingsReplaced
+"""What history holds: events of one portfolio each."""
+
+
+class Arrival(NamedTuple):
+    """A record that was accepted, and the event in it."""
+
+    record: Record
+    event: Recorded
+
+
+Batch = Mapping[Table, Sequence[Arrival]]
+"""What each table takes; no table has two records with one key."""
+
+_KEY_OF = {table: attrgetter(*(table.columns[column] for column in table.key)) for table in TABLES}
+
+
+def step(arrivals: Sequence[Arrival]) -> Batch:
+    """Sort what arrived into tables, and keep the first record of each key, or the newest where the table says so.
+
+    The state of a limit that was never evaluated has no time and says nothing of the past: it is left out.
+    """
+    kept: dict[Table, dict[Any, Arrival]] = {table: {} for table in TABLES}
+    for arrival in arrivals:
+        table = BY_TOPIC[arrival.record.topic]
+        key = _KEY_OF[table](arrival.event)
+        if table.newest_wins:
+            kept[table][key] = arrival
+        else:
+            kept[table].setdefault(key, arrival)
+    return {table: rows for table in TABLES if (rows := [a for a in kept[table].values() if _has_time(a)])}
+
+
+def _has_time(arrival: Arrival) -> bool:
+    return getattr(arrival.event, "as_of", arrival) is not None
