@@ -5,7 +5,7 @@ beside it. Run ``make generate`` and commit what it writes: drift and breaking c
 """
 
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, NamedTuple, Self
 from uuid import UUID, uuid5
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
@@ -127,3 +127,13 @@ def event_id(topic: str, *identity: str | int | None) -> UUID:
 
 
 Level = Literal["ok", "warn", "breach"]
+
+
+class Arrival(NamedTuple):
+    """An event at its place in the log; ``event`` is None for a tombstone of ``key``."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: str
+    event: Event | None

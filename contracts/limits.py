@@ -13,6 +13,8 @@ Metric = Literal[
 ]  # fmt: skip
 MONEY_METRICS = frozenset({"gross", "net"})
 """Metrics that are money only; VaR and ES are money when the limit names a currency, else fractions of NAV."""
+RATIO_METRICS = frozenset({"volatility", "drawdown", "leverage", "concentration_hhi"})
+"""Metrics that are never money."""
 LimitId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,96}$")]
 
 
@@ -37,6 +39,8 @@ class Limit(Part):
             raise ValueError(f"warn_at: expected at most alert_at {self.alert_at}, was {self.warn_at}")
         if self.metric in MONEY_METRICS and self.currency is None:
             raise ValueError(f"currency: expected one for {self.metric}, which is money, was null")
+        if self.metric in RATIO_METRICS and self.currency is not None:
+            raise ValueError(f"currency: expected null for {self.metric}, which is a ratio, was {self.currency}")
         return self
 
 
@@ -60,7 +64,7 @@ class LimitCommandDecided(Event):
     command: str
     outcome: Literal["accepted", "rejected"]
     reason: str | None = None
-    """Code of a refusal: ``wrong_portfolio``, ``currency_mismatch``, ..."""
+    """Code of a refusal: ``wrong_portfolio``, ``currency_mismatch``, ``key_reused``."""
     message: str
     limit_id: LimitId | None = None
     version: int | None = None
@@ -87,10 +91,13 @@ class LimitState(Event):
     value: float | None
     status: Status
     utilisation: float | None
-    """value / effective; null when the value is null."""
+    """value / effective (net by its size), and ``2 - value / effective`` of a ``min`` limit; null without a usable
+    value. Above 1 is over the limit."""
     level: Level
     """Decided by closes alone."""
     live_level: Level
     """The early warning of live figures since the last close; the close overrules it."""
     evaluations: Annotated[int, Field(ge=0)]
     chain: str
+    sequence: Annotated[int, Field(ge=0)] = 0
+    """Counts the states published of this limit: of two states the newer is the one with the greater sequence."""

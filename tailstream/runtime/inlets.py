@@ -257,7 +257,16 @@ OnRecords = Callable[[Sequence[Record]], Awaitable[None] | None]
 class BroadcastReader:
     """Reads all partitions of its topics, with no group; caught up once it has passed the ends seen at its start."""
 
-    def __init__(self, service: Service, starts: Mapping[Topic, Start], on_records: OnRecords) -> None:
+    def __init__(
+        self,
+        service: Service,
+        starts: Mapping[Topic, Start],
+        on_records: OnRecords,
+        *,
+        on_positions: Callable[[Mapping[Shard, int]], Awaitable[None]] | None = None,
+    ) -> None:
+        """``on_positions`` is told how far every partition was read and handed over, whenever that has changed."""
+        self._on_positions = on_positions
         self._service = service
         self._starts = {service.settings.topic_prefix + topic.name: start for topic, start in starts.items()}
         self._on_records = on_records
@@ -265,6 +274,7 @@ class BroadcastReader:
         self._task: asyncio.Task[None] | None = None
         self._positions: dict[TopicPartition, int] = {}
         self._ends: dict[TopicPartition, int] = {}
+        self._told: dict[TopicPartition, int] = {}
         self.caught_up = asyncio.Event()
 
     async def start(self) -> None:
@@ -341,8 +351,7 @@ class BroadcastReader:
             while True:
                 fetched = await consumer.getmany(timeout_ms=200, max_records=self._service.settings.batch_records_max)
                 await self._hand_over(fetched)
-                if not self.caught_up.is_set():
-                    await self._advance(consumer)
+                await self._advance(consumer, idle=not fetched)
         except asyncio.CancelledError:
             raise
         except BaseException as error:
@@ -360,12 +369,19 @@ class BroadcastReader:
         self._service.count_in(raw)
         await asyncio.sleep(0)  # a reader that is far behind must not keep the loop to itself
 
-    async def _advance(self, consumer: AIOKafkaConsumer) -> None:
-        """Follow the consumer's own position past records that no reader sees: transaction markers, compacted ones."""
-        for where, end in self._ends.items():
-            if self._positions[where] < end:
+    async def _advance(self, consumer: AIOKafkaConsumer, *, idle: bool) -> None:
+        """Follow the consumer's position past what no reader sees (transaction markers, compacted records); tell it."""
+        before = dict(self._told)
+        if idle or not self.caught_up.is_set():
+            for where in self._ends:
                 self._positions[where] = max(self._positions[where], int(await consumer.position(where)))
+        self._told = dict(self._positions)
+        if self._on_positions is not None and self._told != before:
+            await self._on_positions({self._shard(where): offset for where, offset in self._told.items()})
         self._check_caught_up()
+
+    def _shard(self, where: TopicPartition) -> Shard:
+        return Shard(logical(where.topic, self._service.settings.topic_prefix), where.partition)
 
     def _check_caught_up(self) -> None:
         if all(self._positions[where] >= end for where, end in self._ends.items()):

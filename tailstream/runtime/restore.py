@@ -47,12 +47,17 @@ async def read_back(settings: ServiceSettings, shard: Shard, *, start: int = 0) 
         return await _read(consumer, where, max(start, begin), end, settings.topic_prefix)
 
 
-async def read_tail(settings: ServiceSettings, shard: Shard, enough: Callable[[list[Record]], bool]) -> list[Record]:
-    """The end of the shard, oldest first: as many records as ``enough`` wants, or all there are."""
+async def read_tail(
+    settings: ServiceSettings, shard: Shard, enough: Callable[[list[Record]], bool], *, first: int = FIRST_TAIL_RECORDS
+) -> list[Record]:
+    """The end of the shard, oldest first: as many records as ``enough`` wants, or all there are.
+
+    Reads the last ``first`` offsets, then four times as many, and so on.
+    """
     async with _reader(settings, shard) as (consumer, where):
         end = (await consumer.end_offsets([where]))[where]
         begin = (await consumer.beginning_offsets([where]))[where]
-        length = FIRST_TAIL_RECORDS
+        length = first
         while True:
             start = max(begin, end - length)
             records = await _read(consumer, where, start, end, settings.topic_prefix)

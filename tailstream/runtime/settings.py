@@ -41,3 +41,17 @@ class ServiceSettings(BaseSettings):
     status_interval_seconds: Annotated[float, Field(gt=0)] = 5.0
     loop_stall_seconds_max: Annotated[float, Field(gt=0)] = 10.0
     """Older than this, the event loop's last tick fails the liveness probe."""
+
+
+class ClosingSettings(ServiceSettings):
+    """Settings of a service that measures closes: analytics and risk."""
+
+    stale_after_periods: Annotated[int, Field(ge=0)] = 5
+    """How many periods a missing price is carried forward, flagged, before its position is unpriced."""
+    refresh_hz: Annotated[float, Field(gt=0, le=100)] = 10.0
+    """Live refreshes per second at most."""
+    transaction_closes_max: Annotated[int, Field(ge=1)] = 50
+    """Closes that one transaction of a shard holds at most while catching up."""
+
+    min_rows_kept: Annotated[int, Field(ge=1)] = 1_024
+    """Closes kept beyond the windows: how far behind a shard may be that this replica takes over."""

@@ -1,0 +1,210 @@
+"""Analytics: from closes and holdings to NAV, returns and the analyzers' figures. Pure: the log in, events out."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+
+import numpy as np
+
+from contracts.analytics import AnalyticsComputed, PortfolioValued
+from contracts.event import Arrival, Basis, Event, Figure, Inputs, Status, event_id
+from contracts.portfolio import PortfolioDefined
+from contracts.topics import ANALYTICS_LIVE, METRICS, VALUATIONS
+from services.analytics.analyzers import Analyzer, Window
+from services.analytics.performance import Gain, History, gain
+from tailstream.fold.world import Moment, World
+from tailstream.quant import arrays
+
+LIVE_ANALYZER = "basic"
+
+
+class Engine:
+    """Measures the owned shards' portfolios at each close, and their headline between closes."""
+
+    def __init__(
+        self,
+        world: World,
+        analyzers: Mapping[str, Analyzer],
+        *,
+        window_returns: int,
+        periods_per_year: float,
+    ) -> None:
+        self.world = world
+        self._analyzers = analyzers
+        self._versions = {name: analyzer.version for name, analyzer in analyzers.items()}
+        self._window_returns = window_returns
+        self._periods_per_year = periods_per_year
+        self._histories: dict[str, History] = defaultdict(lambda: History(window_returns))
+        self._live_state: object = None
+
+    # -- the shard's own past ------------------------------------------------------------------------------------
+
+    def enough(self, published: Sequence[Arrival]) -> bool:
+        """Whether these valuations hold one more close than the window has returns."""
+        return len({_valued(a).period for a in published}) > self._window_returns + 1
+
+    def restore(self, partition: int, published: Sequence[Arrival]) -> str | None:
+        """Take the shard's valuations, oldest first; return the last period."""
+        self.release(partition)
+        last = None
+        for event in map(_valued, published):
+            self._histories[event.portfolio_id].add(event.as_of, event.period_return.value)
+            last = max(last or "", event.period or "")
+        return last
+
+    def release(self, partition: int) -> None:
+        """Forget the shard's histories."""
+        for name in [n for n in self._histories if self.world.partition_of(n) == partition]:
+            del self._histories[name]
+
+    # -- closes --------------------------------------------------------------------------------------------------
+
+    def close(self, partition: int, row: int) -> Iterator[Sequence[Event]]:
+        """The events of one close of one shard, portfolio by portfolio."""
+        then = self.world.closed(row - 1) if row > self.world.market.first else None
+        now = self.world.closed(row)
+        for portfolio in self.world.portfolios(partition, now):
+            measured = gain(self.world, portfolio, then, now)
+            if measured is not None:
+                yield self._close_of(portfolio, measured, row)
+
+    def _close_of(self, portfolio: PortfolioDefined, measured: Gain, row: int) -> list[Event]:
+        point = self.world.market.point(row)
+        period_return = _return_of(measured)
+        history = self._histories[portfolio.portfolio_id]
+        history.add(point.as_of, period_return.value)
+        window = self._window(measured, history)
+        book = self.world.books.total(self.world.members(portfolio.portfolio_id, self.world.closed(row)))
+        about = {
+            "portfolio_id": portfolio.portfolio_id,
+            "period": point.period,
+            "revision": 0,
+            "as_of": point.as_of,
+            "basis": Basis.CLOSE,
+            "currency": portfolio.base_currency,
+            "coverage": _coverage(measured),
+            "inputs": Inputs(
+                close_offset=point.offset,
+                cut=point.cut,
+                book=book.content_hash,
+                market=self.world.market.prices_hash(row),
+                models=self._versions,
+            ),
+        }
+        valued = self._valued(about, measured, period_return, book.version, window)
+        return [valued, *(self._analyzed(about, name, window) for name in self._analyzers)]
+
+    def _valued(
+        self, about: Mapping[str, object], measured: Gain, period_return: Figure, version: int, window: Window
+    ) -> PortfolioValued:
+        valuation = measured.valuation
+        status = Status.OK if valuation.nav is not None else Status.DEGRADED
+        return PortfolioValued(
+            event_id=event_id(VALUATIONS.name, *_identity(about, "valuation")),
+            nav=_figure(valuation.nav, Status.UNPRICED),
+            pnl=_figure(measured.pnl, Status.INSUFFICIENT if measured.first else Status.UNPRICED),
+            flow=_figure(measured.flow, Status.UNPRICED),
+            period_return=period_return,
+            gross=Figure(value=float(np.add.reduce(np.abs(window.exposures))), status=status),
+            net=Figure(value=float(np.add.reduce(window.exposures)), status=status),
+            holdings_version=version,
+            unpriced=valuation.unpriced,
+            stale=valuation.stale,
+            **about,
+        )
+
+    def _analyzed(self, about: Mapping[str, object], name: str, window: Window) -> AnalyticsComputed:
+        try:
+            figures = {key: _of(figure) for key, figure in self._analyzers[name](window).items()}
+            status, reason = Status.OK, None
+        except Exception as error:  # one failing analyzer is its own degraded status; the others are published
+            figures, status, reason = {}, Status.DEGRADED, f"{type(error).__name__}: {error}"
+        topic = METRICS if about["basis"] is Basis.CLOSE else ANALYTICS_LIVE
+        return AnalyticsComputed(
+            event_id=event_id(topic.name, *_identity(about, name)),
+            analyzer=name,
+            status=status,
+            reason=reason,
+            n_obs=window.returns.size,
+            figures=figures,
+            **about,
+        )
+
+    def _window(self, measured: Gain, history: History) -> Window:
+        valuation = measured.valuation
+        return Window(
+            returns=history.returns(),
+            calendar_days=history.calendar_days(),
+            periods_per_year=self._periods_per_year,
+            nav=valuation.nav,
+            pnl=measured.pnl,
+            flow=measured.flow or 0.0,
+            exposures=valuation.exposures,
+            coverage=0.0 if valuation.unpriced else 1.0,
+        )
+
+    # -- between closes ------------------------------------------------------------------------------------------
+
+    def live(self) -> Iterator[Sequence[Event]]:
+        """The headline of every owned portfolio, once for each state of the board."""
+        now, as_of = self.world.now(), self.world.board.as_of
+        if now is None or as_of is None or self.world.changes == self._live_state:
+            return
+        self._live_state = self.world.changes
+        for partition in self.world.owned:
+            row = self.world.row_of(partition)
+            if row is None or self.world.market.point(row).as_of > as_of:
+                continue
+            then = self.world.closed(row)
+            for portfolio in self.world.portfolios(partition, now):
+                if events := self._live_of(portfolio, then, now, as_of):
+                    yield events
+
+    def _live_of(self, portfolio: PortfolioDefined, then: Moment, now: Moment, as_of: datetime) -> list[Event]:
+        measured = gain(self.world, portfolio, then, now)
+        if measured is None:
+            return []
+        history = History(1)
+        history.add(as_of, _return_of(measured).value)
+        about = {
+            "portfolio_id": portfolio.portfolio_id,
+            "period": None,
+            "revision": 0,
+            "as_of": as_of,
+            "basis": Basis.LIVE,
+            "currency": portfolio.base_currency,
+            "coverage": _coverage(measured),
+            "inputs": None,
+        }
+        return [self._analyzed(about, LIVE_ANALYZER, self._window(measured, history))]
+
+
+def _valued(arrival: Arrival) -> PortfolioValued:
+    assert isinstance(arrival.event, PortfolioValued)
+    return arrival.event
+
+
+def _identity(about: Mapping[str, object], what: str) -> tuple[str | int | None, ...]:
+    when = about["period"] or str(about["as_of"])
+    return str(about["portfolio_id"]), what, str(when), 0
+
+
+def _coverage(measured: Gain) -> float | None:
+    """All of the gross exposure, or unknown: what has no price has no known exposure either."""
+    return None if measured.valuation.unpriced else 1.0
+
+
+def _return_of(measured: Gain) -> Figure:
+    if measured.pnl is None or measured.before is None:
+        return Figure(value=None, status=Status.INSUFFICIENT if measured.first else Status.UNPRICED)
+    if measured.before <= 0:
+        return Figure(value=None, status=Status.RUINED)
+    return Figure(value=measured.pnl / measured.before)
+
+
+def _figure(value: float | None, otherwise: Status) -> Figure:
+    return Figure(value=value) if value is not None else Figure(value=None, status=otherwise)
+
+
+def _of(figure: arrays.Figure) -> Figure:
+    return Figure(value=figure.value, status=Status(figure.status))

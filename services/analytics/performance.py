@@ -1,0 +1,108 @@
+"""What a portfolio gained from one moment to another, and the returns that led here."""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+import numpy as np
+
+from contracts.portfolio import PortfolioDefined
+from tailstream.fold.books import Book
+from tailstream.fold.valuation import Valuation
+from tailstream.fold.world import Moment, World
+from tailstream.quant.arrays import Floats
+
+Members = Sequence[tuple[str, Book]]
+
+
+class Gain(NamedTuple):
+    """From one moment to the next, in base currency: ``nav = nav before + pnl + flow``.
+
+    ``pnl`` is of the members that were there at both moments and ``before`` is their NAV then; ``flow`` is what they
+    declared, and the NAV of members that joined (now) or left (then). None where a price or a rate is missing, and for
+    ``pnl`` and ``before`` where no member was there before.
+    """
+
+    valuation: Valuation
+    pnl: float | None
+    before: float | None
+    flow: float | None
+
+    @property
+    def first(self) -> bool:
+        """Whether there was nothing before."""
+        return self.before is None and self.flow is not None
+
+
+def gain(world: World, portfolio: PortfolioDefined, then: Moment | None, now: Moment) -> Gain | None:
+    """What ``portfolio`` gained between two moments; None where it holds nothing now."""
+    base = portfolio.base_currency
+    present = world.members(portfolio.portfolio_id, now)
+    if not present:
+        return None
+    valuation = world.value(present, base, now)
+    former = world.members(portfolio.portfolio_id, then) if then else ()
+    names, former_names = {name for name, _ in present}, {name for name, _ in former}
+    stayed = names & former_names
+    if then is None or not stayed:
+        return Gain(valuation, None, None, valuation.nav)
+    before = world.value(_only(former, stayed), base, then).nav
+    after = valuation.nav if stayed == names else world.value(_only(present, stayed), base, now).nav
+    declared = _declared(world, sorted(stayed), base, then, now)
+    if before is None or after is None or declared is None:
+        return Gain(valuation, None, None, None)
+    flow = declared
+    if stayed != names:
+        joined = world.value(_only(present, names - stayed), base, now).nav
+        if joined is None:
+            return Gain(valuation, None, None, None)
+        flow += joined
+    if stayed != former_names:
+        left = world.value(_only(former, former_names - stayed), base, then).nav
+        if left is None:
+            return Gain(valuation, None, None, None)
+        flow -= left
+    return Gain(valuation, after - declared - before, before, flow)
+
+
+def _only(members: Members, names: set[str]) -> Members:
+    return tuple(member for member in members if member[0] in names)
+
+
+def _declared(world: World, names: Sequence[str], base: str, then: Moment, now: Moment) -> float | None:
+    """External flows that the members declared between the moments, in ``base``; None where a rate is missing."""
+    total = 0.0
+    nodes = world.books.tree(now.cut).nodes
+    for name in names:
+        amount = world.books.flow(name, then.cut, now.cut)
+        if amount:
+            rate, _ = now.prices.fx(base, nodes[name].base_currency)
+            if rate is None:
+                return None
+            total += amount * rate
+    return total
+
+
+@dataclass(slots=True)
+class History:
+    """The returns of one portfolio's last closes, oldest first, with the close before the first of them."""
+
+    window_returns: int
+    closes: deque[tuple[datetime, float | None]] = field(default_factory=deque)
+
+    def add(self, as_of: datetime, period_return: float | None) -> None:
+        """Take the next close; None where its return is not known."""
+        self.closes.append((as_of, period_return))
+        if len(self.closes) > self.window_returns + 1:
+            self.closes.popleft()
+
+    def returns(self) -> Floats:
+        """(n,) the known returns of the window, oldest first."""
+        known = [r for _, r in list(self.closes)[-self.window_returns :] if r is not None]
+        return np.array(known, dtype=np.float64)
+
+    def calendar_days(self) -> int:
+        """From the close before the first return to the last."""
+        return (self.closes[-1][0] - self.closes[0][0]).days if self.closes else 0

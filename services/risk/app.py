@@ -1,0 +1,35 @@
+"""Risk, put together: what it reads, what measures it, what it publishes."""
+
+from contracts.topics import RISK, RISK_LIVE
+from services.risk.encode import encode
+from services.risk.engine import Engine
+from services.risk.settings import RiskSettings
+from tailstream.fold.world import World
+from tailstream.quant.var import METHODS
+from tailstream.runtime.closing import INPUTS, ClosingService
+from tailstream.runtime.records import partition_of
+from tailstream.runtime.service import Service
+
+
+def build(settings: RiskSettings) -> Service:
+    """One replica of risk."""
+
+    def engine(partitions: int) -> Engine:
+        world = World(
+            partition_of=lambda portfolio_id: partition_of(portfolio_id, partitions),
+            partitions=partitions,
+            window_periods=settings.scenario_window,
+            stale_after_periods=settings.stale_after_periods,
+            min_rows_kept=settings.min_rows_kept,
+        )
+        return Engine(
+            world,
+            METHODS,
+            levels=settings.var_levels,
+            scenarios_min=settings.scenarios_min,
+            min_coverage=settings.min_coverage,
+        )
+
+    service = Service("risk", settings, topics=(*INPUTS, RISK, RISK_LIVE))
+    service.add(ClosingService(service, settings, engine=engine, encode=encode, state=RISK))
+    return service

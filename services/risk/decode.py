@@ -1,0 +1,5 @@
+"""What risk takes from the bus."""
+
+from tailstream.runtime.decoding import decode
+
+__all__ = ["decode"]

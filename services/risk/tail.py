@@ -1,0 +1,40 @@
+"""From an estimate of the maths to the figures of an event."""
+
+from collections.abc import Sequence
+
+from contracts.event import Status
+from contracts.risk import MethodRisk, TailRisk
+from tailstream.quant.var import Estimate
+
+
+def method_risk(estimate: Estimate, levels: Sequence[float], nav: float | None, shortfall: str | None) -> MethodRisk:
+    """One method's figures, in money and as fractions of ``nav`` (none when it is not positive).
+
+    ``shortfall`` says why the scenarios do not stand for the whole book; it makes an ``ok`` figure ``degraded``.
+    """
+    degraded = shortfall is not None and estimate.status == Status.OK
+    return MethodRisk(
+        status=Status.DEGRADED if degraded else Status(estimate.status),
+        reason=shortfall if degraded else estimate.reason,
+        parameters=dict(estimate.parameters),
+        levels={
+            str(level): tail_risk(var, es, nav)
+            for level, var, es in zip(levels, estimate.var, estimate.es, strict=True)
+        },
+    )
+
+
+def tail_risk(var: float | None, es: float | None, nav: float | None) -> TailRisk:
+    """VaR and ES in money, and as fractions of a positive NAV."""
+    return TailRisk(var=var, es=es, var_fraction=_fraction(var, nav), es_fraction=_fraction(es, nav))
+
+
+def failed(error: Exception, levels: Sequence[float]) -> MethodRisk:
+    """A method that raised: its own degraded status, with the reason, and no figures."""
+    nothing = TailRisk(var=None, es=None, var_fraction=None, es_fraction=None)
+    reason = f"{type(error).__name__}: {error}"
+    return MethodRisk(status=Status.DEGRADED, reason=reason, levels={str(level): nothing for level in levels})
+
+
+def _fraction(money: float | None, nav: float | None) -> float | None:
+    return money / nav if money is not None and nav is not None and nav > 0 else None

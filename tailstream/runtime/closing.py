@@ -1,0 +1,304 @@
+"""How analytics and risk live: every replica reads everything, one publishes a shard, a close is whole or not at all.
+
+A consumer group on the holdings decides *who publishes which shard*; its partitions stay paused. Adopting a shard is
+always the same: fence its former owner, read back what it published, measure every close after that.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from typing import Protocol
+
+import structlog
+from aiokafka import ConsumerRebalanceListener, TopicPartition
+
+from contracts.event import Arrival, Event, Measured
+from contracts.topics import (
+    ACTIONS,
+    CLOSES,
+    DEFINITIONS,
+    HOLDINGS,
+    INSTRUMENTS,
+    PRICES,
+    Topic,
+)
+from tailstream.fold.world import Refusal, World
+from tailstream.runtime.decoding import decode
+from tailstream.runtime.failpoints import failpoint
+from tailstream.runtime.inlets import At, Beginning, BroadcastReader, Since, Start, subscribe
+from tailstream.runtime.outlets import ShardOutlet
+from tailstream.runtime.records import Emission, Record, Rejected, Shard
+from tailstream.runtime.restore import read_tail
+from tailstream.runtime.service import Service
+from tailstream.runtime.settings import ClosingSettings
+
+log = structlog.get_logger()
+
+LIVE_PRICES_SECONDS = 60.0
+YIELD_SECONDS = 0.010
+"""How long a close may be measured before the loop turns: heartbeats and live updates wait no longer."""
+TRANSACTION_BYTES_MAX = 4_000_000
+INPUTS: tuple[Topic, ...] = (INSTRUMENTS, ACTIONS, CLOSES, PRICES, DEFINITIONS, HOLDINGS)
+
+
+class ClosingEngine(Protocol):
+    """What a service that measures closes must be able to do; pure, no clock, no bus."""
+
+    world: World
+
+    def restore(self, partition: int, published: Sequence[Arrival]) -> str | None:
+        """Take the shard's own closing outputs, oldest first; return the last period published."""
+
+    def enough(self, published: Sequence[Arrival]) -> bool:
+        """Whether these outputs, the newest of the shard, reach back as far as the windows need."""
+
+    def close(self, partition: int, row: int) -> Iterator[Sequence[Event]]:
+        """The events of one close of one shard, portfolio by portfolio."""
+
+    def live(self) -> Iterator[Sequence[Event]]:
+        """The newest live figures of the owned shards' books that changed."""
+
+    def release(self, partition: int) -> None:
+        """Forget the shard's state."""
+
+
+Encoder = Callable[[Event, str], Emission]
+
+
+class ClosingService(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is published without types
+    """The part of analytics and risk that reads, measures and publishes."""
+
+    def __init__(
+        self,
+        service: Service,
+        settings: ClosingSettings,
+        *,
+        engine: Callable[[int], ClosingEngine],
+        encode: Encoder,
+        state: Topic,
+    ) -> None:
+        """``engine`` is made once the number of partitions is known; ``state`` is the output it restores from."""
+        self._service = service
+        self._settings = settings
+        self._make_engine = engine
+        self._encode = encode
+        self._state = state
+        self._owners: dict[int, _Owner] = {}
+        self._changed = asyncio.Condition()
+        self._dirty = asyncio.Event()
+        self._closes: dict[int, Record] = {}
+        self._live_task: asyncio.Task[None] | None = None
+        self._assigned = False
+        self._subscriber = subscribe(service, [HOLDINGS], self, self._on_batch)
+
+    @property
+    def shards(self) -> tuple[int, ...]:
+        """The partitions that this replica publishes."""
+        return tuple(sorted(partition for partition, owner in self._owners.items() if owner.restored))
+
+    async def start(self) -> None:
+        """Read the world from as far back as any shard may need it."""
+        self._engine = self._make_engine(self._service.partitions)
+        starts: dict[Topic, Start] = {
+            INSTRUMENTS: Beginning(),
+            ACTIONS: Beginning(),
+            DEFINITIONS: Beginning(),
+            HOLDINGS: Beginning(),
+            CLOSES: At(await self._first_close()),
+            PRICES: Since(LIVE_PRICES_SECONDS),
+        }
+        self._reader = BroadcastReader(self._service, starts, self._on_records, on_positions=self._on_positions)
+        await self._reader.start()
+        self._live_task = asyncio.create_task(self._refresh())
+
+    async def stop(self) -> None:
+        """Finish the closes in flight; then stop reading."""
+        await self._release_all()
+        if self._live_task is not None:
+            self._live_task.cancel()
+            await asyncio.gather(self._live_task, return_exceptions=True)
+        await self._reader.stop()
+
+    def waiting_for(self) -> str | None:
+        """Inputs caught up, group joined, shards restored."""
+        if reason := self._reader.waiting_for():
+            return reason
+        if not self._assigned:
+            return "its group to be joined"
+        waiting = sorted(partition for partition, owner in self._owners.items() if not owner.restored)
+        return f"shards {waiting} to be restored" if waiting else None
+
+    async def _first_close(self) -> int:
+        """The offset of the oldest close that a shard's next close may look back to."""
+        offsets: list[int] = []
+        for partition in range(self._service.partitions):
+            tail = await read_tail(self._settings, Shard(self._state.name, partition), bool, first=100)
+            arrivals, _ = decode(tail[-1:], self._service.partitions)
+            if not arrivals:
+                return 0
+            offsets += [
+                a.event.inputs.close_offset for a in arrivals if isinstance(a.event, Measured) and a.event.inputs
+            ]
+        return max(0, min(offsets) - self._engine.world.needed_rows)
+
+    # -- what comes in -------------------------------------------------------------------------------------------
+
+    async def _on_batch(self, raw: Sequence[object]) -> None:
+        """Membership only: the holdings' partitions stay paused."""
+
+    async def _on_records(self, records: Sequence[Record]) -> None:
+        arrivals, rejected = decode(records, self._service.partitions)
+        by_place = {(r.topic, r.partition, r.offset): r for r in records}
+        self._closes.update({r.offset: r for r in records if r.topic == CLOSES.name})
+        for arrival in arrivals:
+            for refusal in self._engine.world.fold(arrival):
+                rejected.append(_rejected(by_place[refusal.topic, refusal.partition, refusal.offset], refusal))
+        await self._service.quarantine.put(rejected)
+
+    async def _on_positions(self, positions: Mapping[Shard, int]) -> None:
+        world = self._engine.world
+        for shard, offset in positions.items():
+            world.read_to(shard.topic, shard.partition, offset)
+        opened = world.opened
+        refusals = world.open()
+        await self._service.quarantine.put([_rejected(self._closes[r.offset], r) for r in refusals])
+        for row in range(opened, world.opened):
+            self._closes.pop(world.market.point(row).offset, None)
+        self._service.metrics.closes_behind.set(world.behind())
+        self._dirty.set()
+        async with self._changed:
+            self._changed.notify_all()
+
+    # -- who publishes what --------------------------------------------------------------------------------------
+
+    async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
+        """Finish the transaction in flight, stop the shards' producers, forget their state."""
+        await self._release_all()
+
+    async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
+        """Pause and return at once, because no heartbeat is sent before; tasks do the rest."""
+        if assigned:
+            self._subscriber.consumer.pause(*assigned)
+        self._assigned = True
+        for where in assigned:
+            owner = _Owner(where.partition)
+            self._owners[where.partition] = owner
+            owner.task = asyncio.create_task(self._own(owner))
+
+    async def _release_all(self) -> None:
+        owners, self._owners = self._owners, {}
+        for owner in owners.values():
+            owner.released.set()
+        async with self._changed:
+            self._changed.notify_all()
+        await asyncio.gather(*(owner.task for owner in owners.values() if owner.task), return_exceptions=True)
+
+    async def _own(self, owner: "_Owner") -> None:
+        partition = owner.partition
+        outlet = ShardOutlet(self._settings, self._service.name, partition, self._service.partitions)
+        try:
+            failpoint("shard.rebalancing", f"{self._service.name} shard {partition}")
+            await outlet.start()  # fences: the former owner's transaction is over, its epoch refused
+            await self._restore(owner)
+            while not owner.released.is_set():
+                await self._publish_due(owner, outlet)
+            self._engine.world.release(partition)
+            self._engine.release(partition)
+            await outlet.stop()
+        except BaseException as error:
+            self._service.fatal(f"shard {partition}", error)
+
+    async def _restore(self, owner: "_Owner") -> None:
+        shard = Shard(self._state.name, owner.partition)
+        await self._reader.caught_up.wait()
+
+        def enough(records: list[Record]) -> bool:
+            return self._engine.enough(decode(records, self._service.partitions)[0])
+
+        records = await read_tail(self._settings, shard, enough)
+        failpoint("shard.restoring", f"{self._service.name} shard {owner.partition}")
+        published, rejected = decode(records, self._service.partitions)
+        await self._service.quarantine.put(rejected)
+        last = self._engine.restore(owner.partition, published)
+        self._engine.world.adopt(owner.partition, last)
+        owner.restored = True
+        log.info("shard adopted", partition=owner.partition, last_period=last, read_back=len(published))
+
+    # -- what goes out -------------------------------------------------------------------------------------------
+
+    async def _publish_due(self, owner: "_Owner", outlet: ShardOutlet) -> None:
+        """One transaction of as many due closes as are at hand, or a wait for the next."""
+        world = self._engine.world
+        due = world.due(owner.partition)
+        if not due:
+            async with self._changed:
+                await self._changed.wait_for(lambda: owner.released.is_set() or world.due(owner.partition))
+            return
+        emissions: list[Emission] = []
+        size, periods = 0, []
+        for row in due[: self._settings.transaction_closes_max]:
+            point = world.market.point(row)
+            cause = f"{CLOSES.name}:0:{point.offset}"
+            async for events in _in_turns(self._engine.close(owner.partition, row)):
+                emissions += [self._encode(event, cause) for event in events]
+                size += sum(len(e.value or b"") for e in emissions[-len(events) :])
+            world.done(owner.partition, row)
+            periods.append(point.period)
+            if size >= TRANSACTION_BYTES_MAX or owner.released.is_set():
+                break
+        await self._transact(owner, outlet, emissions, periods)
+
+    async def _transact(
+        self, owner: "_Owner", outlet: ShardOutlet, emissions: Sequence[Emission], periods: Sequence[str]
+    ) -> None:
+        started = time.perf_counter()
+        doing = f"{self._service.name} shard {owner.partition} periods {periods[0]}..{periods[-1]}"
+        await outlet.transact(emissions, doing)
+        metrics, world = self._service.metrics, self._engine.world
+        metrics.commit_seconds.observe(time.perf_counter() - started)
+        metrics.closes_behind.set(world.behind())
+        self._service.count_out(emissions)
+        world.trim()
+
+    async def _refresh(self) -> None:
+        """Publish the books that changed, at most ``refresh_hz`` times a second."""
+        interval = 1.0 / self._settings.refresh_hz
+        try:
+            while True:
+                await self._dirty.wait()
+                self._dirty.clear()
+                started = time.perf_counter()
+                emissions: list[Emission] = []
+                async for events in _in_turns(self._engine.live()):
+                    emissions += [self._encode(event, "live") for event in events]
+                await self._service.outlet.publish(emissions)
+                if emissions:
+                    self._service.metrics.refresh_seconds.observe(time.perf_counter() - started)
+                    self._service.count_out(emissions)
+                    await asyncio.sleep(max(0.0, interval - (time.perf_counter() - started)))
+        except Exception as error:
+            self._service.fatal("live refresh", error)
+
+
+class _Owner:
+    """One owned shard: the task that publishes it, and how it is told to stop."""
+
+    def __init__(self, partition: int) -> None:
+        self.partition = partition
+        self.released = asyncio.Event()
+        self.restored = False
+        self.task: asyncio.Task[None] | None = None
+
+
+async def _in_turns(work: Iterator[Sequence[Event]]) -> AsyncIterator[Sequence[Event]]:
+    """Go through ``work``, letting the loop turn every ``YIELD_SECONDS``."""
+    turn = time.perf_counter()
+    for piece in work:
+        yield piece
+        if time.perf_counter() - turn > YIELD_SECONDS:
+            await asyncio.sleep(0)
+            turn = time.perf_counter()
+
+
+def _rejected(record: Record, refusal: Refusal) -> Rejected:
+    return Rejected(record, refusal.reason, refusal.field)
