@@ -16,7 +16,7 @@ from tailstream.quant.arrays import (
     ratio,
 )
 from tailstream.quant.returns import Annualisation
-from tailstream.quant.volatility import dispersion, negligible, root_mean_square_shortfall
+from tailstream.quant.volatility import dispersion, root_mean_square_shortfall
 
 
 def sharpe(returns: Floats, over: Annualisation, risk_free: float = 0.0) -> Figure:
@@ -38,10 +38,8 @@ def sortino(returns: Floats, over: Annualisation, minimum_return: float = 0.0) -
     if not over.allows(returns.size):
         return INSUFFICIENT
     excess = returns - over.per_period(minimum_return)
-    centre, shortfall = mean(excess), root_mean_square_shortfall(excess)
-    if negligible(shortfall, centre):
-        return NO_DOWNSIDE
-    return ratio(centre * math.sqrt(over.periods_per_year), shortfall, over_zero=NO_DOWNSIDE)
+    earned = mean(excess) * math.sqrt(over.periods_per_year)
+    return ratio(earned, root_mean_square_shortfall(excess), over_zero=NO_DOWNSIDE)
 
 
 def calmar(annual_return: Figure, max_drawdown: Figure) -> Figure:

@@ -55,6 +55,10 @@ def downside_deviation(returns: Floats, over: Annualisation, minimum_return: flo
 
 
 def root_mean_square_shortfall(excess: Floats) -> float:
-    """`sqrt(mean(min(x, 0)^2))` of a non-empty (n,) array, over all n and not only the negative ones."""
+    """`sqrt(mean(min(x, 0)^2))` of a non-empty (n,) array, over all n and not only the negative ones.
+
+    A shortfall that is rounding is exactly 0.
+    """
     short = np.minimum(excess, 0.0)
-    return math.sqrt(mean(short * short))
+    shortfall = math.sqrt(mean(short * short))
+    return 0.0 if negligible(shortfall, 0.0) else shortfall

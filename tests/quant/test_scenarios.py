@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tailstream.quant.scenarios import compound_currency, scenario_pnl, scenario_pnl_live, simple_returns
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+GENERATOR = np.random.default_rng(3)
+RETURNS = GENERATOR.standard_t(4, (40, 300)) * 0.01
+BOOKS = GENERATOR.normal(size=(64, 40)) * 1e5
+
+
+def test_pnl_is_the_sum_of_exposure_times_return() -> None:
+    pnl = scenario_pnl(np.array([100.0, -50.0]), np.array([[0.1, 0.0, -0.2], [0.1, 0.2, 0.0]]))
+    assert pnl == pytest.approx([5.0, -10.0, -20.0])
+
+
+def test_an_empty_book_gains_nothing_in_every_scenario() -> None:
+    assert (scenario_pnl(np.array([]), np.empty((0, 5))) == np.zeros(5)).all()
+
+
+def test_a_single_row_is_not_stretched_over_the_instruments() -> None:
+    with pytest.raises(ValueError, match="expected one row for each of the 1 exposures, got 3"):
+        scenario_pnl(np.array([1.0]), np.ones((3, 5)))
+    with pytest.raises(ValueError, match="expected one row for each of the 2 exposures, got 3"):
+        scenario_pnl_live(np.ones((4, 2)), np.ones((3, 5)))
+
+
+def test_a_book_has_the_same_bits_whichever_way_its_instruments_are_accumulated() -> None:
+    one_by_one = np.zeros(300)
+    for exposure, row in zip(BOOKS[0], RETURNS, strict=True):
+        one_by_one = one_by_one + exposure * row
+    assert scenario_pnl(BOOKS[0], RETURNS).tobytes() == one_by_one.tobytes()
+
+
+def test_an_instrument_that_is_not_held_changes_no_bit() -> None:
+    held = np.concatenate([BOOKS[0], [0.0]])
+    known = np.concatenate([RETURNS, RETURNS[:1]])
+    assert (scenario_pnl(held, known) == scenario_pnl(BOOKS[0], RETURNS)).all()
+
+
+def test_the_live_product_agrees_with_the_close_and_fills_what_it_is_given() -> None:
+    out = np.empty((64, 300))
+    assert scenario_pnl_live(BOOKS, RETURNS, out) is out
+    closes = np.array([scenario_pnl(book, RETURNS) for book in BOOKS])
+    assert out == pytest.approx(closes, rel=1e-9, abs=1e-6)
+    assert (scenario_pnl_live(BOOKS, RETURNS) == out).all()
+
+
+def test_a_currency_compounds_with_the_local_return() -> None:
+    assert compound_currency(np.array([[0.1, -0.5]]), np.array([0.1, 1.0])) == pytest.approx(np.array([[0.21, 0.0]]))
+
+
+@settings(max_examples=50)
+@given(st.lists(st.floats(-0.9, 5.0), min_size=1, max_size=20).map(np.array))
+def test_a_currency_that_stood_still_changes_no_bit(local: np.ndarray) -> None:
+    assert compound_currency(local, np.zeros(local.size)).tobytes() == (local + 0.0).tobytes()
+
+
+def test_returns_of_prices_by_hand() -> None:
+    assert simple_returns(np.array([[100.0, 110.0, 55.0], [2.0, 2.0, 3.0]])) == pytest.approx(
+        np.array([[0.1, -0.5], [0.0, 0.5]])
+    )
+
+
+@pytest.mark.parametrize("missing", [np.nan, np.inf, -np.inf, 0.0, -10.0])
+def test_a_missing_price_costs_the_two_returns_beside_it_and_fills_nothing(missing: float) -> None:
+    returns = simple_returns(np.array([[100.0, missing, 121.0, 133.1], [1.0, 2.0, 4.0, 8.0]]))
+    assert np.isnan(returns[0]).tolist() == [True, True, False]
+    assert returns[0, 2] == pytest.approx(0.1)
+    assert returns[1].tolist() == [1.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("periods", [0, 1])
+def test_fewer_than_two_prices_make_no_return(periods: int) -> None:
+    assert simple_returns(np.ones((3, periods))).shape == (3, 0)
