@@ -1,9 +1,8 @@
-"""What tests share: one stack a session; a topic prefix and a database for each test, so that they may run side by side.
+"""What tests share: one stack a session; for each test its own topics and database, so that they may run side by side.
 
 Addresses in the environment (``eval "$(tailstream stack up)"``) are used instead of starting a stack.
 """
 
-import asyncio
 import uuid
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -11,7 +10,6 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from tailstream.runtime.admin import delete_topics
 from tailstream.stack import Addresses, Stack
 
 PARTITIONS = 4
@@ -32,11 +30,11 @@ def addresses(stack: Stack) -> Addresses:
 
 @pytest.fixture
 def prefix(stack: Stack) -> Iterator[str]:
-    """The test's own topic prefix, such as ``t1f2e3d4c.``, with all topics created: portfolio topics with 4 partitions."""
+    """The test's own topic prefix, such as ``t1f2e3d4c.``, with all topics created, those of portfolios 4 wide."""
     prefix = f"t{uuid.uuid4().hex[:8]}."
     stack.create_topics(prefix=prefix, partitions=PARTITIONS)
     yield prefix
-    asyncio.run(delete_topics(stack.addresses.kafka, prefix=prefix))
+    stack.delete_topics(prefix=prefix)
 
 
 @pytest.fixture

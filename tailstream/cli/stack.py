@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tailstream.stack import Stack, StackError
+from tailstream.stack.addresses import VARIABLES
 from tailstream.stack.run import Member, standing_directory
 
 app = typer.Typer(help="Kafka, PostgreSQL and Redis on this machine.", no_args_is_help=True)
@@ -30,7 +31,8 @@ def up(brokers: Brokers = 1, docker: Docker = False, as_json: Json = False) -> N
     """
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        stack = Stack.find() or _start(brokers, docker)
+        found = Stack.find()
+        stack = found if found and found.is_running else _start(brokers, docker)
         _check_brokers(stack, brokers)
     except StackError as error:
         _fail(str(error))
@@ -73,9 +75,16 @@ def status(as_json: Json = False) -> None:
 
 
 def _start(brokers: int, docker: bool) -> Stack:
-    stack = Stack.start(standing_directory(), brokers=brokers, docker=docker, progress=_told.print)
-    stack.detach()
+    stack = Stack.start(standing_directory(), brokers=brokers, docker=docker, progress=_tell)
+    if stack.run.is_alive():
+        stack.detach()
+    else:  # the environment names all three
+        stack.stop()
     return stack
+
+
+def _tell(line: str) -> None:
+    _told.print(line, markup=False)
 
 
 def _check_brokers(stack: Stack, brokers: int) -> None:
@@ -90,7 +99,7 @@ def _document(stack: Stack | None) -> dict[str, Any]:
     return {
         "running": stack.is_running,
         "run_directory": str(stack.run.path),
-        "addresses": stack.addresses.env(),
+        "addresses": {VARIABLES[server]: address for server, address in stack.run.record.addresses.items()},
         "processes": [_row(member) for member in stack.run.record.members]
         + [
             {"name": container.name, "container": container.container_id, "port": container.port}

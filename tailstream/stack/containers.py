@@ -52,8 +52,9 @@ def start_containers(
         raise DockerFailed(f"brokers: expected 1 with Docker, was {run.record.brokers}")
     ports = dict(zip(missing, free_ports(len(missing)), strict=True))
     plans = {name: _PLANS[name](ports[name], run.record.password) for name in missing}
-    run.save(uses_docker=True)
     try:
+        _client().ping()
+        run.save(uses_docker=True)
         for name, plan in plans.items():
             progress(f"starting {IMAGES[name]}")
             _start(run, name, plan, ports[name])

@@ -1,7 +1,8 @@
 """Which servers a run needs, as processes out of Python packages."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from tailstream.stack.jars import Progress, kafka_jars
 from tailstream.stack.kafka import Broker, Ports
@@ -22,9 +23,10 @@ class Embedded:
 
 def embedded_servers(run: Run, missing: Collection[str], progress: Progress) -> Embedded:
     """The servers for those of ``kafka``, ``postgres`` and ``redis`` that are ``missing``, on free ports."""
-    brokers = _brokers(run, progress) if "kafka" in missing else ()
-    postgres_port, redis_port = free_ports(2)
+    # All ports in one draw: none is bound yet, so a second draw could meet the first.
+    postgres_port, redis_port, *broker_ports = free_ports(2 + 2 * run.record.brokers)
     postgres, redis = Postgres(run, postgres_port), Redis(run, redis_port)
+    brokers = _brokers(run, broker_ports, kafka_jars(progress)) if "kafka" in missing else ()
     servers: dict[str, tuple[Server, ...]] = {"kafka": brokers, "postgres": (postgres,), "redis": (redis,)}
     addresses = {
         "kafka": ",".join(f"{HOST}:{broker.port}" for broker in brokers),
@@ -36,9 +38,6 @@ def embedded_servers(run: Run, missing: Collection[str], progress: Progress) -> 
     )
 
 
-def _brokers(run: Run, progress: Progress) -> tuple[Broker, ...]:
-    jars = kafka_jars(progress)
-    numbers = range(1, run.record.brokers + 1)
-    ports = free_ports(2 * len(numbers))
-    cluster = dict(zip(numbers, map(Ports, ports[0::2], ports[1::2]), strict=True))
-    return tuple(Broker(run, number, cluster, jars) for number in numbers)
+def _brokers(run: Run, ports: Sequence[int], jars: Path) -> tuple[Broker, ...]:
+    cluster = dict(enumerate(map(Ports, ports[0::2], ports[1::2]), start=1))
+    return tuple(Broker(run, number, cluster, jars) for number in cluster)

@@ -13,6 +13,12 @@ from tailstream.stack.server import run_tool
 
 # One JVM's share of a small machine; the serial collector and the quick compiler start fastest and take least.
 _JVM = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError", "-XX:-UsePerfData")
+_LOGGING = (
+    "-Dorg.slf4j.simpleLogger.showDateTime=true",
+    "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSXXX",
+    # lists 300 settings at every start, of which server.properties has those that matter
+    "-Dorg.slf4j.simpleLogger.log.org.apache.kafka.common.config.AbstractConfig=warn",
+)
 _STARTED = "Kafka Server started"
 
 
@@ -69,8 +75,7 @@ class Broker:
 
     def _java(self, *what: str) -> tuple[str, ...]:
         temporary = f"-Djava.io.tmpdir={self._run.path / 'tmp'}"  # where codecs unpack their native libraries
-        dated = "-Dorg.slf4j.simpleLogger.showDateTime=true"
-        return (str(JAVA), *_JVM, temporary, dated, "-cp", f"{self._jars}/*", *what)
+        return (str(JAVA), *_JVM, *_LOGGING, temporary, "-cp", f"{self._jars}/*", *what)
 
     def _properties(self) -> dict[str, object]:
         brokers = len(self._cluster)

@@ -78,8 +78,7 @@ class Started:
         said = self.said()
         if "address already in use" in said.lower():
             return port_taken(self.server)
-        tail = "\n  ".join(said.splitlines()[-_LOG_LINES:])
-        return ServerFailed(f"{self.server.name} {what}; the end of its log:\n  {tail}")
+        return ServerFailed(f"{self.server.name} {what}; the end of its log:{_tail(said)}")
 
 
 def check_port(server: Server) -> None:
@@ -110,3 +109,7 @@ def run_tool(run: Run, name: str, command: Sequence[str]) -> None:
         ) from error
     except OSError as error:
         raise ServerFailed(f"{name}: {command[0]} cannot be run: {error.strerror}") from error
+
+
+def _tail(said: str) -> str:
+    return "".join(f"\n  {line}" for line in said.splitlines()[-_LOG_LINES:])

@@ -1,6 +1,5 @@
 """The stack: starts what is missing of Kafka, PostgreSQL and Redis, knows where they answer, stops what it started."""
 
-import asyncio
 import os
 import signal
 import threading
@@ -97,19 +96,23 @@ class Stack:
 
     @classmethod
     def find(cls, run_directory: Path | None = None) -> "Stack | None":
-        """The running stack in ``run_directory`` (the one that ``tailstream stack up`` left, when None), or None."""
+        """The stack in ``run_directory`` (the one that ``tailstream stack up`` left, when None), or None.
+
+        It may have lost processes, or all: see :attr:`is_running`.
+        """
         run = Run.read((run_directory or standing_directory()).absolute())
-        return cls(run) if run and run.is_alive() else None
+        return cls(run) if run and run.record.members + run.record.containers else None
 
     @property
     def addresses(self) -> Addresses:
-        """Where the three answer."""
+        """Where the three answer, once the stack is up."""
         return Addresses(**self.run.record.addresses)
 
     @property
     def is_running(self) -> bool:
-        """Whether everything that the stack started still runs."""
-        return all(member.identity.living() for member in self.run.record.members)
+        """Whether the stack is up and every process that it started still runs."""
+        is_up = self.run.record.addresses.keys() == VARIABLES.keys()
+        return is_up and all(member.identity.living() for member in self.run.record.members)
 
     def spawn(
         self,
@@ -129,27 +132,43 @@ class Stack:
 
     def create_topics(self, *, prefix: str = "", partitions: int | None = None) -> None:
         """Create every topic of the system that is missing, each name with ``prefix`` before it."""
-        from tailstream.runtime.admin import create_topics  # Kafka's client, which the guard does not need
+        from tailstream.stack.topics import create_topics  # Kafka's client, which the guard does not need
 
         record = self.run.record
-        work = create_topics(
+        create_topics(
             self.addresses.kafka,
             prefix=prefix,
             partitions=partitions or record.partitions,
             replication_factor=record.brokers,
         )
-        with ThreadPoolExecutor(1) as thread:  # the caller may be inside an event loop
-            thread.submit(asyncio.run, work).result()
+
+    def delete_topics(self, *, prefix: str) -> None:
+        """Delete every topic whose name begins with ``prefix``, which must not be empty."""
+        from tailstream.stack.topics import delete_topics  # as above
+
+        delete_topics(self.addresses.kafka, prefix=prefix)
 
     def kill_broker(self, number: int = 1) -> None:
-        """Kill -9 one broker, as an outage would."""
-        process = self._processes[f"kafka-{number}"]
+        """Kill -9 one broker, as an outage would.
+
+        Raises
+        ------
+        StackError
+            When this object started no such broker.
+        """
+        process = self._processes[self._broker(number).name]
         process.kill()
         process.wait()
 
     def start_broker(self, number: int = 1) -> None:
-        """Start a killed broker again, on its port and its data, and wait until it answers."""
-        self._start_server(self._servers[f"kafka-{number}"]).await_answer(within_seconds=_START_SECONDS_MAX)
+        """Start a killed broker again, on its port and its data, and wait until it answers.
+
+        Raises
+        ------
+        StackError
+            When this object started no such broker, its port is taken, or it does not come up.
+        """
+        self._start_server(self._broker(number)).await_answer(within_seconds=_START_SECONDS_MAX)
 
     def detach(self) -> None:
         """Leave the stack running when this process ends; :meth:`find` finds it again."""
@@ -171,6 +190,12 @@ class Stack:
     ) -> None:
         self.stop()
 
+    def _broker(self, number: int) -> Server:
+        name = f"kafka-{number}"
+        if name not in self._servers:
+            raise StackError(f"{name}: expected a broker started here, have {sorted(self._servers) or 'none'}")
+        return self._servers[name]
+
     def _bring_up(self, docker: bool, progress: Progress) -> None:
         given = given_addresses()
         missing = [server for server in VARIABLES if server not in given]
@@ -189,7 +214,7 @@ class Stack:
         with ThreadPoolExecutor() as threads:
             list(threads.map(lambda server: server.prepare(), embedded.servers))
         begun = time.monotonic()
-        for started in [self._start_server(server) for server in embedded.servers]:
+        for started in [self._start_server(server) for server in embedded.servers][::-1]:  # Kafka, the slowest, last
             started.await_answer(within_seconds=_START_SECONDS_MAX)
             progress(f"{started.server.name} answers after {time.monotonic() - begun:.1f} s")
         return embedded.addresses
