@@ -31,7 +31,7 @@ create table if not exists history.portfolio_valuations (
     coverage double precision,
     nav double precision,
     pnl double precision,
-    flow double precision not null,
+    flow double precision,
     period_return double precision,
     gross double precision,
     net double precision,

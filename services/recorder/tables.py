@@ -45,7 +45,7 @@ TABLES: tuple[Table, ...] = (
         VALUATIONS,
         "portfolio_valuations",
         ("portfolio_id", "period", "revision", "as_of"),
-        _columns(f"{CLOSE} flow holdings_version", **_figures("nav", "pnl", "period_return", "gross", "net")),
+        _columns(f"{CLOSE} holdings_version", **_figures("nav", "pnl", "flow", "period_return", "gross", "net")),
     ),
     Table(
         RISK,

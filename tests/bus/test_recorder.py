@@ -1,0 +1,432 @@
+"""The recorder on real Kafka and PostgreSQL: once, whole, whatever comes and whenever it dies."""
+
+import asyncio
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+
+from contracts.alerts import AlertChanged
+from contracts.analytics import AnalyticsComputed, PortfolioValued
+from contracts.event import Basis, Cut, Event, Figure, Inputs, Status, event_id
+from contracts.limits import LimitState
+from contracts.portfolio import HoldingsReplaced
+from contracts.risk import MethodRisk, RiskMeasured, TailRisk
+from contracts.system import RecordQuarantined
+from contracts.topics import ALERTS, HOLDINGS, METRICS, QUARANTINE, RISK, STATES, VALUATIONS, Topic
+from tailstream.cli.db import migrate
+from tailstream.runtime.outlets import Outlet
+from tailstream.runtime.records import Emission, Shard, emission, partition_of
+from tailstream.runtime.restore import read_back
+from tailstream.runtime.settings import ServiceSettings
+from tailstream.stack import Addresses
+
+PARTITIONS = 4
+FIRST_CLOSE = datetime(2020, 1, 2, 21, tzinfo=UTC)
+CUT = Cut(holdings=(3,) * PARTITIONS, definitions=(2,) * PARTITIONS, instruments=25, actions=0)
+OK = Figure(value=1.0)
+DEADLINE_SECONDS = 40.0
+
+
+def close_of(day: int, portfolio: str) -> dict[str, Any]:
+    as_of = FIRST_CLOSE + timedelta(days=day)
+    inputs = Inputs(close_offset=day, cut=CUT, book="b" * 64, market="m" * 64, models={"basic": "1"})
+    return {
+        "portfolio_id": portfolio,
+        "period": as_of.date().isoformat(),
+        "as_of": as_of,
+        "basis": Basis.CLOSE,
+        "currency": "USD",
+        "coverage": 1.0,
+        "inputs": inputs,
+    }
+
+
+def metrics_of(day: int, portfolio: str, analyzer: str = "basic") -> AnalyticsComputed:
+    close = close_of(day, portfolio)
+    return AnalyticsComputed(
+        event_id=event_id(METRICS.name, portfolio, analyzer, close["period"], 0),
+        analyzer=analyzer,
+        n_obs=500,
+        figures={"nav": Figure(value=0.1 + day), "sharpe": Figure(value=None, status=Status.ZERO_VARIANCE)},
+        **close,
+    )
+
+
+def valuation_of(day: int, portfolio: str) -> PortfolioValued:
+    close = close_of(day, portfolio)
+    undefined = Figure(value=None, status=Status.INSUFFICIENT)
+    return PortfolioValued(
+        event_id=event_id(VALUATIONS.name, portfolio, close["period"], 0),
+        **{"nav": Figure(value=1e6 + 1 / 3), "pnl": OK, "period_return": undefined, "gross": OK, "net": OK},
+        flow=OK,
+        holdings_version=1,
+        **close,
+    )
+
+
+def risk_of(day: int, portfolio: str) -> RiskMeasured:
+    close = close_of(day, portfolio)
+    levels = {"0.99": TailRisk(var=2.0, es=3.0, var_fraction=0.02, es_fraction=0.03)}
+    return RiskMeasured(
+        event_id=event_id(RISK.name, portfolio, close["period"], 0),
+        nav=OK,
+        gross=OK,
+        n_obs=500,
+        methods={"historical": MethodRisk(status=Status.OK, levels=levels)},
+        **close,
+    )
+
+
+def state_of(portfolio: str, utilisation: float, *, as_of: datetime | None = FIRST_CLOSE) -> LimitState:
+    return LimitState(
+        event_id=event_id(STATES.name, portfolio, "var", str(utilisation)),
+        limit_id="var",
+        portfolio_id=portfolio,
+        metric="var_99",
+        version=1,
+        base=0.05,
+        effective=0.05,
+        currency=None,
+        basis=Basis.CLOSE,
+        period=None if as_of is None else as_of.date().isoformat(),
+        as_of=as_of,
+        value=utilisation * 0.05,
+        status=Status.OK,
+        utilisation=utilisation,
+        level="ok",
+        live_level="ok",
+        evaluations=1,
+        chain="c" * 64,
+    )
+
+
+def alert_of(portfolio: str, state: str = "raised") -> AlertChanged:
+    return AlertChanged.model_validate(
+        {
+            "event_id": event_id(ALERTS.name, portfolio, state),
+            "alert_id": event_id(ALERTS.name, portfolio),
+            "portfolio_id": portfolio,
+            "limit_id": "var",
+            "type": "limit_breach",
+            "severity": "critical",
+            "state": state,
+            "basis": "close",
+            "period": "2020-01-02",
+            "as_of": FIRST_CLOSE,
+            "value": 0.06,
+            "threshold": 0.05,
+            "utilisation": 1.2,
+            "message": "VaR 99 is above its limit",
+            "raised_at": FIRST_CLOSE,
+        }
+    )
+
+
+def holdings_of(portfolio: str, version: int = 1) -> HoldingsReplaced:
+    return HoldingsReplaced(
+        portfolio_id=portfolio,
+        version=version,
+        effective_at=FIRST_CLOSE,
+        positions={"JPM": 10.0},
+        cash={"USD": 5.0},
+    )
+
+
+def records(topic: Topic, *events: Any) -> list[Emission]:
+    return [emission(topic, event, key=event.portfolio_id, portfolio_id=event.portfolio_id) for event in events]
+
+
+def raw(topic: Topic, portfolio: str, value: bytes | None, *, placed_as: str | None = None) -> Emission:
+    return Emission(topic, portfolio, placed_as or portfolio, value)
+
+
+@pytest.fixture
+def settings(addresses: Addresses, prefix: str) -> ServiceSettings:
+    return ServiceSettings(kafka=addresses.kafka, topic_prefix=prefix)
+
+
+@pytest.fixture
+def history(database: str) -> str:
+    migrate(database)
+    return database
+
+
+class Recorder:
+    """A recorder process of a test."""
+
+    def __init__(self, settings: ServiceSettings, database: str, logs: Path) -> None:
+        self._environment = {
+            **os.environ,
+            "TAILSTREAM_KAFKA": settings.kafka,
+            "TAILSTREAM_TOPIC_PREFIX": settings.topic_prefix,
+            "TAILSTREAM_POSTGRES": database,
+            "TAILSTREAM_SESSION_TIMEOUT_MS": "6000",
+            "TAILSTREAM_HEARTBEAT_INTERVAL_MS": "500",
+        }
+        self._logs = logs
+
+    @contextmanager
+    def running(self, **environment: str) -> Iterator["subprocess.Popen[bytes]"]:
+        """A replica; killed at the end if it still lives."""
+        with self._logs.open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "services.recorder"], env={**self._environment, **environment}, stderr=log
+            )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+    def logged(self) -> str:
+        return self._logs.read_text()
+
+
+@pytest.fixture
+def recorder(settings: ServiceSettings, history: str, tmp_path: Path) -> Recorder:
+    return Recorder(settings, history, tmp_path / "recorder.log")
+
+
+@asynccontextmanager
+async def outlet_of(settings: ServiceSettings) -> AsyncIterator[Outlet]:
+    outlet = Outlet(settings, "test", partitions=lambda: PARTITIONS)
+    await outlet.start()
+    try:
+        yield outlet
+    finally:
+        await outlet.stop()
+
+
+async def publish(settings: ServiceSettings, emissions: Sequence[Emission]) -> None:
+    async with outlet_of(settings) as outlet:
+        await outlet.publish(emissions)
+
+
+async def until(condition: Callable[[], Awaitable[Any]], expected: Any, seconds: float = DEADLINE_SECONDS) -> None:
+    """Await that ``condition`` answers ``expected``."""
+    deadline = time.monotonic() + seconds
+    while (found := await condition()) != expected:
+        assert time.monotonic() < deadline, f"expected {expected} within {seconds} s, was {found}"
+        await asyncio.sleep(0.05)
+
+
+def rows(database: str, query: str) -> list[tuple[Any, ...]]:
+    with psycopg.connect(database) as connection:
+        return connection.execute(query).fetchall()  # type: ignore[call-overload,no-any-return]
+
+
+def counting(database: str, *tables: str) -> Callable[[], Awaitable[list[int]]]:
+    async def count() -> list[int]:
+        return [rows(database, f"select count(*) from history.{table}")[0][0] for table in tables]
+
+    return count
+
+
+async def quarantined(settings: ServiceSettings) -> list[RecordQuarantined]:
+    return [
+        RecordQuarantined.from_json(record.value or b"")
+        for record in await read_back(settings, Shard(QUARANTINE.name, 0))
+    ]
+
+
+async def test_every_event_stands_in_its_table_with_its_own_bytes(
+    settings: ServiceSettings, history: str, recorder: Recorder
+) -> None:
+    events: dict[str, tuple[Topic, Event]] = {
+        "analytics_metrics": (METRICS, metrics_of(0, "book-1")),
+        "portfolio_valuations": (VALUATIONS, valuation_of(0, "book-1")),
+        "risk_metrics": (RISK, risk_of(0, "book-1")),
+        "limit_states": (STATES, state_of("book-1", 0.5)),
+        "risk_events": (ALERTS, alert_of("book-1")),
+        "holdings": (HOLDINGS, holdings_of("book-1")),
+    }
+    await publish(settings, [e for topic, event in events.values() for e in records(topic, event)])
+    with recorder.running():
+        await until(counting(history, *events), [1] * len(events))
+    for table, (_, event) in events.items():
+        ((kept, offset),) = rows(history, f"select event::text, log_offset from history.{table}")
+        assert kept.encode() == event.to_json()
+        assert offset == 0
+    assert await quarantined(settings) == []
+
+
+async def test_a_figure_that_is_undefined_is_null_and_one_that_is_not_is_exact(
+    settings: ServiceSettings, history: str, recorder: Recorder
+) -> None:
+    await publish(settings, records(VALUATIONS, valuation_of(0, "book-1")))
+    with recorder.running():
+        await until(counting(history, "portfolio_valuations"), [1])
+    assert rows(history, "select nav, period_return, as_of, period from history.portfolio_valuations") == [
+        (1e6 + 1 / 3, None, FIRST_CLOSE, "2020-01-02")
+    ]
+
+
+async def test_one_bad_record_costs_only_itself(settings: ServiceSettings, history: str, recorder: Recorder) -> None:
+    good = metrics_of(0, "book-1").to_json()
+    elsewhere = next(p for p in map("book-{}".format, range(99)) if partition_of(p, 4) != partition_of("book-1", 4))
+    bad = {
+        "Invalid JSON": raw(METRICS, "book-1", b"\x00\xff garbage"),
+        "n_obs: Input should be a valid integer": raw(
+            METRICS, "book-1", good.replace(b'"n_obs":500', b'"n_obs":"500"')
+        ),
+        "figures.nav.value: Input should be a finite number": raw(
+            METRICS, "book-1", good.replace(b'"value":0.1,', b'"value":NaN,')
+        ),
+        "analyzer: Field required": raw(METRICS, "book-1", good.replace(b'"analyzer":"basic",', b"")),
+        "period: expected the closed period": raw(
+            METRICS, "book-1", good.replace(b'"period":"2020-01-02"', b'"period":null')
+        ),
+        "partition: expected": raw(METRICS, "book-1", good, placed_as=elsewhere),
+        "key: expected book-1": Emission(METRICS, elsewhere, "book-1", good),
+        "tombstone": raw(METRICS, "book-1", None),
+        "database: ": raw(METRICS, "book-1", good.replace(b'"analyzer":"basic"', rb'"analyzer":"\u0000"')),
+    }
+    accepted = records(METRICS, *(metrics_of(day, "book-1") for day in range(5)))
+    from_the_future = metrics_of(5, "book-1").to_json().replace(b"{", b'{"invented_later":[1],', 1)
+    await publish(settings, [*accepted[:2], *bad.values(), *accepted[2:], raw(METRICS, "book-1", from_the_future)])
+    with recorder.running():
+        await until(counting(history, "analytics_metrics"), [6])
+        await until(lambda: _count(quarantined(settings)), len(bad))
+    reasons = {(q.partition, q.offset): q for q in await quarantined(settings)}
+    assert len(reasons) == len(bad)
+    for reason, refused in bad.items():
+        (found,) = [q for q in reasons.values() if reason in q.reason]
+        assert (found.topic, found.service) == (METRICS.name, "recorder")
+        assert found.sha256 == hashlib.sha256(refused.value or b"").hexdigest()
+
+
+async def _count(coming: Awaitable[Sequence[Any]]) -> int:
+    return len(await coming)
+
+
+@pytest.mark.parametrize("place", ["store.before_commit", "store.after_commit"])
+async def test_killed_in_the_middle_of_a_batch_every_close_is_there_once(
+    settings: ServiceSettings, history: str, recorder: Recorder, place: str, tmp_path: Path
+) -> None:
+    books = [f"book-{n}" for n in range(8)]
+    days = range(25)
+    await publish(settings, records(METRICS, *(metrics_of(day, book) for day in days for book in books)))
+    await publish(settings, records(RISK, *(risk_of(day, book) for day in days for book in books)))
+    trace = tmp_path / "died"
+    armed = {"TAILSTREAM_FAILPOINT": f"{place}:2", "TAILSTREAM_FAILPOINT_LOG": str(trace)}
+    with recorder.running(TAILSTREAM_BATCH_RECORDS_MAX="50", **armed) as process:
+        assert await asyncio.to_thread(process.wait, DEADLINE_SECONDS) == -signal.SIGKILL
+    assert trace.read_text().startswith(place)
+    before = await counting(history, "analytics_metrics", "risk_metrics")()
+    assert 0 < sum(before) < 400
+    with recorder.running():
+        await until(counting(history, "analytics_metrics", "risk_metrics"), [200, 200])
+    for table in ("analytics_metrics", "risk_metrics"):
+        assert rows(history, f"select count(distinct event_id) from history.{table}") == [(200,)]
+    assert await quarantined(settings) == []
+
+
+async def test_a_close_that_is_published_again_changes_nothing(
+    settings: ServiceSettings, history: str, recorder: Recorder
+) -> None:
+    await publish(settings, records(METRICS, metrics_of(0, "book-1")))
+    with recorder.running():
+        await until(counting(history, "analytics_metrics"), [1])
+        again = [*records(METRICS, metrics_of(0, "book-1")), *records(ALERTS, alert_of("book-1"), alert_of("book-1"))]
+        await publish(settings, [*again, *records(METRICS, metrics_of(1, "book-1"))])
+        await until(counting(history, "analytics_metrics", "risk_events"), [2, 1])
+    assert rows(history, "select log_offset from history.analytics_metrics order by period") == [(0,), (2,)]
+
+
+async def test_of_a_limits_states_at_one_time_the_newest_stays(
+    settings: ServiceSettings, history: str, recorder: Recorder
+) -> None:
+    def state(utilisation: float) -> list[Emission]:
+        return records(STATES, state_of("book-1", utilisation))
+
+    never_evaluated = records(STATES, state_of("book-2", 0.1, as_of=None))
+    closed = raw(STATES, "book-1", None)
+
+    async def newest() -> list[tuple[Any, ...]]:
+        return rows(history, "select utilisation, log_offset from history.limit_states")
+
+    with recorder.running():
+        await publish(settings, [*state(0.5), *state(0.6), *never_evaluated, closed])
+        await until(newest, [(0.6, 1)])
+        await publish(settings, state(0.7))
+        await until(newest, [(0.7, 3)])
+    assert await quarantined(settings) == []
+
+
+async def test_an_older_state_that_is_written_late_does_not_replace_a_newer_one(
+    settings: ServiceSettings, history: str, recorder: Recorder
+) -> None:
+    with psycopg.connect(history) as connection, recorder.running():
+        await publish(settings, records(STATES, state_of("book-1", 0.5)))
+        await until(counting(history, "limit_states"), [1])
+        connection.execute("update history.limit_states set log_offset = 1000, utilisation = 0.9")
+        connection.commit()
+        await publish(settings, [*records(STATES, state_of("book-1", 0.6)), *records(METRICS, metrics_of(0, "book-1"))])
+        await until(counting(history, "analytics_metrics"), [1])
+    assert rows(history, "select utilisation from history.limit_states") == [(0.9,)]
+
+
+async def test_a_lost_connection_is_taken_up_again_in_place(
+    settings: ServiceSettings, history: str, recorder: Recorder
+) -> None:
+    with recorder.running() as process:
+        await publish(settings, records(METRICS, metrics_of(0, "book-1")))
+        await until(counting(history, "analytics_metrics"), [1])
+        killed = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'tailstream-recorder'"
+        assert (True,) in rows(history, killed)
+        await publish(settings, records(METRICS, metrics_of(1, "book-1")))
+        await until(counting(history, "analytics_metrics"), [2])
+        assert process.poll() is None
+
+
+async def test_without_its_tables_it_waits_and_says_so(
+    settings: ServiceSettings, database: str, tmp_path: Path
+) -> None:
+    recorder = Recorder(settings, database, tmp_path / "recorder.log")
+    await publish(settings, records(METRICS, metrics_of(0, "book-1")))
+
+    async def readiness() -> str:
+        return await _readiness(recorder)
+
+    with recorder.running():
+        await until(readiness, "503 tailstream db migrate")
+        migrate(database)
+        await until(counting(database, "analytics_metrics"), [1])
+        await until(readiness, "200 ok")
+
+
+async def _readiness(recorder: Recorder) -> str:
+    """The status of /readyz, and what of interest it says."""
+    serving = [line.split('"')[3] for line in recorder.logged().splitlines() if "http://" in line]
+    if not serving:
+        return "not serving"
+    async with httpx.AsyncClient() as client:
+        answer = await client.get(f"{serving[0]}/readyz")
+    said = next((words for words in ("tailstream db migrate", "ok") if words in answer.text), answer.text)
+    return f"{answer.status_code} {said}"
+
+
+async def test_two_replicas_share_the_work_and_one_takes_over_from_the_other(
+    settings: ServiceSettings, history: str, recorder: Recorder
+) -> None:
+    books = [f"book-{n}" for n in range(8)]
+    with recorder.running() as first, recorder.running():
+        await publish(settings, records(METRICS, *(metrics_of(0, book) for book in books)))
+        await until(counting(history, "analytics_metrics"), [8])
+        first.terminate()
+        assert await asyncio.to_thread(first.wait, DEADLINE_SECONDS) == 0
+        await publish(settings, records(METRICS, *(metrics_of(1, book) for book in books)))
+        await until(counting(history, "analytics_metrics"), [16])
+    assert rows(history, "select count(distinct event_id) from history.analytics_metrics") == [(16,)]
