@@ -15,6 +15,8 @@ MONEY_METRICS = frozenset({"gross", "net"})
 """Metrics that are money only; VaR and ES are money when the limit names a currency, else fractions of NAV."""
 RATIO_METRICS = frozenset({"volatility", "drawdown", "leverage", "concentration_hhi"})
 """Metrics that are never money."""
+Label = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,128}$")]
+"""A name that people or programs gave: no control characters, which a database would refuse."""
 LimitId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,96}$")]
 
 
@@ -27,11 +29,11 @@ class Limit(Part):
     direction: Literal["max", "min"] = "max"
     base: Annotated[float, Field(gt=0)]
     currency: Currency | None = None
-    method: str = "historical"
+    method: Label = "historical"
     """Which VaR method's figures a VaR or ES limit is held against."""
     warn_at: Annotated[float, Field(gt=0, lt=1)] = 0.75
     alert_at: Annotated[float, Field(gt=0, le=1)] = 0.90
-    owner: str
+    owner: Label
 
     @model_validator(mode="after")
     def _consistent(self) -> "Limit":
@@ -48,9 +50,9 @@ class LimitCommandIssued(Event):
     """A command to the limit engine; answered by exactly one LimitCommandDecided with the same key."""
 
     command: Literal["define_limit"]
-    idempotency_key: Annotated[str, Field(min_length=1, max_length=128)]
+    idempotency_key: Label
     portfolio_id: PortfolioId
-    issued_by: str
+    issued_by: Label
     issued_at: AwareDatetime
     limit: Limit
 

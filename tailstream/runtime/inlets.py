@@ -20,7 +20,7 @@ from aiokafka.structs import ConsumerRecord
 from faststream.kafka.message import KafkaAckableMessage
 from faststream.middlewares import AckPolicy
 
-from contracts.topics import Topic
+from contracts.topics import Layout, Topic
 from tailstream.runtime.failpoints import failpoint
 from tailstream.runtime.records import Record, Shard, logical
 from tailstream.runtime.restore import record_of
@@ -268,6 +268,7 @@ class BroadcastReader:
         """``on_positions`` is told how far every partition was read and handed over, whenever that has changed."""
         self._on_positions = on_positions
         self._service = service
+        self._topics = tuple(starts)
         self._starts = {service.settings.topic_prefix + topic.name: start for topic, start in starts.items()}
         self._on_records = on_records
         self._consumer: AIOKafkaConsumer | None = None
@@ -280,6 +281,10 @@ class BroadcastReader:
     async def start(self) -> None:
         """Take up the positions and read from now on."""
         settings = self._service.settings
+        self._widths = {
+            settings.topic_prefix + topic.name: 1 if topic.layout is Layout.SINGLE else self._service.partitions
+            for topic in self._topics
+        }
         consumer = AIOKafkaConsumer(
             bootstrap_servers=settings.kafka,
             enable_auto_commit=False,
@@ -315,7 +320,7 @@ class BroadcastReader:
         where = [
             TopicPartition(name, partition)
             for name in self._starts
-            for partition in sorted(await self._partitions(consumer, name))
+            for partition in range(self._widths[name])
         ]
         consumer.assign(where)
         self._ends = {w: int(end) for w, end in (await consumer.end_offsets(where)).items()}
@@ -325,11 +330,6 @@ class BroadcastReader:
             consumer.seek(w, begin)
             self._positions[w] = begin
         self._check_caught_up()
-
-    async def _partitions(self, consumer: AIOKafkaConsumer, name: str) -> set[int]:
-        while not (partitions := consumer.partitions_for_topic(name)):
-            await consumer._client.fetch_all_metadata()  # the public API only ever looks at what is known already
-        return set(partitions)
 
     async def _begin(self, consumer: AIOKafkaConsumer, where: TopicPartition, begin: int) -> int:
         start = self._starts[where.topic]
