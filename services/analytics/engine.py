@@ -13,7 +13,6 @@ from contracts.topics import ANALYTICS_LIVE, METRICS, VALUATIONS
 from services.analytics.analyzers import Analyzer, Window
 from services.analytics.performance import Gain, History, gain
 from tailstream.fold.world import Moment, World
-from tailstream.quant import arrays
 
 LIVE_ANALYZER = "basic"
 
@@ -115,7 +114,10 @@ class Engine:
 
     def _analyzed(self, about: Mapping[str, object], name: str, window: Window) -> AnalyticsComputed:
         try:
-            figures = {key: _of(figure) for key, figure in self._analyzers[name](window).items()}
+            figures = {
+                key: {"value": figure.value, "status": figure.status}  # validated with the event, not one by one
+                for key, figure in self._analyzers[name](window).items()
+            }
             status, reason = Status.OK, None
         except Exception as error:  # one failing analyzer is its own degraded status; the others are published
             figures, status, reason = {}, Status.DEGRADED, f"{type(error).__name__}: {error}"
@@ -204,7 +206,3 @@ def _return_of(measured: Gain) -> Figure:
 
 def _figure(value: float | None, otherwise: Status) -> Figure:
     return Figure(value=value) if value is not None else Figure(value=None, status=otherwise)
-
-
-def _of(figure: arrays.Figure) -> Figure:
-    return Figure(value=figure.value, status=Status(figure.status))

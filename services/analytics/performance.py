@@ -48,19 +48,19 @@ def gain(world: World, portfolio: PortfolioDefined, then: Moment | None, now: Mo
     stayed = names & former_names
     if then is None or not stayed:
         return Gain(valuation, None, None, valuation.nav)
-    before = world.value(_only(former, stayed), base, then).nav
-    after = valuation.nav if stayed == names else world.value(_only(present, stayed), base, now).nav
+    before = world.nav(_only(former, stayed), base, then)
+    after = valuation.nav if stayed == names else world.nav(_only(present, stayed), base, now)
     declared = _declared(world, sorted(stayed), base, then, now)
     if before is None or after is None or declared is None:
         return Gain(valuation, None, None, None)
     flow = declared
     if stayed != names:
-        joined = world.value(_only(present, names - stayed), base, now).nav
+        joined = world.nav(_only(present, names - stayed), base, now)
         if joined is None:
             return Gain(valuation, None, None, None)
         flow += joined
     if stayed != former_names:
-        left = world.value(_only(former, former_names - stayed), base, then).nav
+        left = world.nav(_only(former, former_names - stayed), base, then)
         if left is None:
             return Gain(valuation, None, None, None)
         flow -= left
@@ -68,7 +68,7 @@ def gain(world: World, portfolio: PortfolioDefined, then: Moment | None, now: Mo
 
 
 def _only(members: Members, names: set[str]) -> Members:
-    return tuple(member for member in members if member[0] in names)
+    return members if len(members) == len(names) else tuple(member for member in members if member[0] in names)
 
 
 def _declared(world: World, names: Sequence[str], base: str, then: Moment, now: Moment) -> float | None:

@@ -19,6 +19,9 @@ from tailstream.quant.scenarios import compound_currency, simple_returns
 
 Ints = npt.NDArray[np.int64]
 NEVER = -1
+REMEMBERED_BYTES_MAX = 64 * 1024 * 1024
+"""Scenarios kept, because the shards measure the same closes one after the other."""
+REMEMBERED_ROWS_MAX = 256
 
 
 class ClosePoint(NamedTuple):
@@ -190,7 +193,7 @@ class Market:
         known = self._prices.get(row)
         if known is None:
             known = self._prices[row] = self._carried(row - self.first)
-            if len(self._prices) > 16:
+            if len(self._prices) > REMEMBERED_ROWS_MAX:
                 self._prices.pop(next(iter(self._prices)))
         return known
 
@@ -208,16 +211,18 @@ class Market:
             usable = sorted(name for name in self.columns if prices.of(name)[0] is not None)
             columns = [self.columns[name] for name in usable]
             known = _content_hash(usable, prices.values[columns], prices.ages[columns])
-            self._hashes = {row: known}
+            self._hashes[row] = known
+            if len(self._hashes) > REMEMBERED_ROWS_MAX:
+                self._hashes.pop(next(iter(self._hashes)))
         return known
 
     def scenarios(self, row: int, base: str) -> Scenarios:
         """Returns in ``base`` of the last ``window_periods`` closes up to ``row``; fewer where there are fewer."""
         known = self._scenarios.get((row, base))
         if known is None:
-            if len(self._scenarios) >= 16:
-                self._scenarios.pop(next(iter(self._scenarios)))
             known = self._scenarios[row, base] = self._measure(row, base)
+            while len(self._scenarios) * known.returns.nbytes > REMEMBERED_BYTES_MAX and len(self._scenarios) > 4:
+                self._scenarios.pop(next(iter(self._scenarios)))
         return known
 
     def forget_before(self, row: int) -> None:

@@ -1,13 +1,14 @@
 """A book at prices: what each position is worth in the portfolio's base currency."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from contracts.market import InstrumentDefined
 from tailstream.fold.books import Book
-from tailstream.fold.market import Prices
+from tailstream.fold.market import NEVER, Ints, Prices
 from tailstream.quant.arrays import Floats
 
 Instruments = Callable[[str], InstrumentDefined | None]
@@ -29,43 +30,89 @@ class Valuation:
     stale: tuple[str, ...]
 
 
-def value(book: Book, base: str, prices: Prices, instrument: Instruments) -> Valuation:
-    """Value ``book`` in ``base``; positions are summed in the order of their names, so equal books give equal bits."""
-    rates: dict[str, tuple[float | None, bool]] = {}
-    priced: list[tuple[str, float]] = []
-    unpriced: list[str] = []
-    stale: list[str] = []
-    for name, quantity in book.positions:
-        definition = instrument(name)
-        price, old = prices.of(name)
-        rate, old_rate = _rate(rates, prices, base, definition.currency) if definition else (None, False)
-        if definition is None or price is None or rate is None:
-            unpriced.append(name)
-            continue
-        priced.append((name, quantity * definition.multiplier * price * rate))
-        if old or old_rate:
-            stale.append(name)
-    cash, foreign, missing = _cash(book, base, prices, rates)
-    exposures = np.array([exposure for _, exposure in priced], dtype=np.float64)
-    nav = float(np.add.reduce(exposures)) + cash if not unpriced and not missing else None
-    names = tuple(name for name, _ in priced)
-    return Valuation(names, exposures, cash, foreign, nav, (*unpriced, *missing), tuple(stale))
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where a book's positions stand in the table of prices; only those whose instrument is defined and was quoted."""
+
+    book: Book
+    known_at: tuple[int, int]
+    """The cut of the instruments and the number of columns that it was made for."""
+    names: tuple[str, ...]
+    columns: Ints
+    units: Floats
+    """Quantity times multiplier."""
+    currencies: tuple[str, ...]
+    currency_of: Ints
+    unknown: tuple[str, ...]
 
 
-def _rate(
-    rates: dict[str, tuple[float | None, bool]], prices: Prices, base: str, currency: str
-) -> tuple[float | None, bool]:
-    if currency not in rates:
-        rates[currency] = prices.fx(base, currency)
-    return rates[currency]
+class Valuer:
+    """Values books; where a book's positions stand is worked out once for each book."""
+
+    def __init__(self) -> None:
+        self._layouts: dict[int, Layout] = {}
+
+    def value(self, book: Book, base: str, prices: Prices, instrument: Instruments, instruments_cut: int) -> Valuation:
+        """Value ``book`` in ``base``; positions are summed in the order of their names, so equal books give equal bits.
+
+        ``instrument`` finds what is defined below ``instruments_cut``.
+        """
+        layout = self._layout(book, prices.columns, instrument, (instruments_cut, len(prices.values)))
+        rates = {currency: prices.fx(base, currency) for currency in layout.currencies}
+        rate = np.array([np.nan if r is None else r for r, _ in rates.values()])[layout.currency_of]
+        ages = prices.ages[layout.columns]
+        exposures = layout.units * prices.values[layout.columns] * rate
+        usable = (ages != NEVER) & (ages <= prices.stale_after_periods) & ~np.isnan(rate)
+        old = (ages > 0) | np.array([stale for _, stale in rates.values()], dtype=bool)[layout.currency_of]
+        cash, foreign, missing = _cash(book, base, prices)
+        names, unpriced = layout.names, layout.unknown
+        if not usable.all():
+            names, unpriced = _where(layout.names, usable), (*unpriced, *_where(layout.names, ~usable))
+            exposures, old = exposures[usable], old[usable]
+        nav = float(np.add.reduce(exposures)) + cash if not unpriced and not missing else None
+        stale = _where(names, old) if old.any() else ()
+        return Valuation(names, exposures, cash, foreign, nav, (*unpriced, *missing), stale)
+
+    def _layout(
+        self, book: Book, columns: Mapping[str, int], instrument: Instruments, known_at: tuple[int, int]
+    ) -> Layout:
+        known = self._layouts.get(id(book))
+        if known is None or known.book is not book or known.known_at != known_at:
+            if len(self._layouts) > 20_000:
+                self._layouts.clear()
+            known = self._layouts[id(book)] = _lay_out(book, columns, instrument, known_at)
+        return known
 
 
-def _cash(
-    book: Book, base: str, prices: Prices, rates: dict[str, tuple[float | None, bool]]
-) -> tuple[float, tuple[tuple[str, float], ...], tuple[str, ...]]:
+def _lay_out(book: Book, columns: Mapping[str, int], instrument: Instruments, known_at: tuple[int, int]) -> Layout:
+    defined = [(name, quantity, instrument(name)) for name, quantity in book.positions]
+    quoted = [
+        (name, columns[name], quantity * terms.multiplier, terms.currency)
+        for name, quantity, terms in defined
+        if terms is not None and columns.get(name, known_at[1]) < known_at[1]
+    ]
+    names = tuple(name for name, *_ in quoted)
+    currencies = tuple(sorted({currency for *_, currency in quoted}))
+    return Layout(
+        book=book,
+        known_at=known_at,
+        names=names,
+        columns=np.array([column for _, column, *_ in quoted], dtype=np.int64),
+        units=np.array([units for _, _, units, _ in quoted], dtype=np.float64),
+        currencies=currencies,
+        currency_of=np.array([currencies.index(currency) for *_, currency in quoted], dtype=np.int64),
+        unknown=tuple(sorted({name for name, _ in book.positions} - set(names))),
+    )
+
+
+def _where(names: tuple[str, ...], mask: npt.NDArray[np.bool_]) -> tuple[str, ...]:
+    return tuple(name for name, yes in zip(names, mask, strict=True) if yes)
+
+
+def _cash(book: Book, base: str, prices: Prices) -> tuple[float, tuple[tuple[str, float], ...], tuple[str, ...]]:
     total, foreign, missing = 0.0, [], []
     for currency, amount in book.cash:
-        rate, _ = _rate(rates, prices, base, currency)
+        rate, _ = prices.fx(base, currency)
         if rate is None:
             missing.append(f"cash:{currency}")
             continue

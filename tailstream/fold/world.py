@@ -1,6 +1,6 @@
 """The world as the log has told it so far, and which closes are due on which shard."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from contracts.event import Arrival, Cut
@@ -9,7 +9,7 @@ from contracts.portfolio import HoldingsReplaced, PortfolioDefined
 from contracts.topics import ACTIONS, CLOSES, DEFINITIONS, HOLDINGS, INSTRUMENTS, PRICES
 from tailstream.fold.books import Book, Books
 from tailstream.fold.market import Board, Market, Prices
-from tailstream.fold.valuation import Valuation, value
+from tailstream.fold.valuation import Valuation, Valuer
 from tailstream.fold.versions import NEWEST
 
 MARGIN_PERIODS = 64
@@ -57,6 +57,8 @@ class World:
     ) -> None:
         self.market = Market(window_periods=window_periods, stale_after_periods=stale_after_periods)
         self.board = Board()
+        self._valuer = Valuer()
+        self._navs: dict[tuple[int, str], tuple[Book, Prices, float | None]] = {}
         self.books = Books(partition_of)
         self.partition_of = partition_of
         self.changes = 0
@@ -151,6 +153,7 @@ class World:
         if first - self.market.first >= self._min_rows_kept // 2:
             self.books.forget_before(self.market.point(first).cut)
             self.market.forget_before(first)
+            self._navs.clear()
 
     def closed(self, row: int) -> Moment:
         """The moment of the close of ``row``."""
@@ -168,11 +171,22 @@ class World:
         subtree = self.books.tree(moment.cut).subtrees.get(portfolio_id, ())
         return self.books.holders(subtree, moment.cut)
 
-    def value(self, holders: Iterable[tuple[str, Book]], base: str, moment: Moment) -> Valuation:
+    def value(self, holders: Sequence[tuple[str, Book]], base: str, moment: Moment) -> Valuation:
         """The holders' books together, in ``base``, at the prices of the moment."""
         cut = moment.cut.instruments if moment.cut else NEWEST
-        total = self.books.total(tuple(holders))
-        return value(total, base, moment.prices, lambda name: self.market.instrument(name, cut))
+        total = self.books.total(holders)
+        measured = self._valuer.value(total, base, moment.prices, lambda name: self.market.instrument(name, cut), cut)
+        if moment.cut is not None:
+            self._navs[id(total), base] = (total, moment.prices, measured.nav)
+        return measured
+
+    def nav(self, holders: Sequence[tuple[str, Book]], base: str, moment: Moment) -> float | None:
+        """The NAV of ``value``; of a close it is remembered, because the next close asks for it again."""
+        total = self.books.total(holders)
+        known = self._navs.get((id(total), base))
+        if known is not None and known[0] is total and known[1] is moment.prices:
+            return known[2]
+        return self.value(holders, base, moment).nav
 
     def portfolios(self, partition: int, moment: Moment) -> list[PortfolioDefined]:
         """The open portfolios of a shard, sorted by name."""
