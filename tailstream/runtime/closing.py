@@ -189,6 +189,8 @@ class ClosingService(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
         owners, self._owners = self._owners, {}
         for owner in owners.values():
             owner.released.set()
+            if owner.task is not None and not owner.restored:
+                owner.task.cancel()
         async with self._changed:
             self._changed.notify_all()
         await asyncio.gather(*(owner.task for owner in owners.values() if owner.task), return_exceptions=True)
@@ -205,6 +207,9 @@ class ClosingService(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
             self._engine.world.release(partition)
             self._engine.release(partition)
             await outlet.stop()
+        except asyncio.CancelledError:  # taken away before it was restored
+            await outlet.stop()
+            raise
         except BaseException as error:
             self._service.fatal(f"shard {partition}", error)
 

@@ -18,6 +18,7 @@ from faststream.kafka import KafkaBroker
 from contracts.system import ServiceStatus
 from contracts.topics import QUARANTINE, STATUS, Topic
 from tailstream.runtime.admin import wait_for_topics
+from tailstream.runtime.errors import ConfigurationError
 from tailstream.runtime.outlets import Outlet
 from tailstream.runtime.probes import ASGIApp, Endpoints, LoopTicks, ServiceMetrics
 from tailstream.runtime.quarantine import Quarantine
@@ -168,10 +169,15 @@ class Service:
         )
         await self.outlet.start()
         self._started = True
-        for part in self._parts:
-            await part.start()
-        await self.broker.start()
-        await self._pulse()
+        try:
+            for part in self._parts:
+                await part.start()
+            await self.broker.start()
+            await self._pulse()
+        except (asyncio.CancelledError, ConfigurationError):
+            raise
+        except BaseException as error:
+            self.fatal("living", error)
 
     async def _pulse(self) -> None:
         """Say how it is, every few seconds, until cancelled."""
@@ -202,9 +208,9 @@ class Service:
         )
 
     async def _stop_all(self) -> None:
-        """Stop reading, finish the batch in flight, let the parts go; bounded, because a lost broker never answers."""
+        """Finish what is in flight, then leave the groups; bounded, because a lost broker never answers."""
         log.info("stopping")
-        steps = [self.broker.stop, *(part.stop for part in reversed(self._parts)), self.outlet.stop]
+        steps = [*(part.stop for part in reversed(self._parts)), self.broker.stop, self.outlet.stop]
         for step in steps:
             try:
                 await asyncio.wait_for(step(), self.settings.stop_timeout_seconds)
