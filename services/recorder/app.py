@@ -38,7 +38,7 @@ def _recording(service: Service, store: HistoryStore) -> Callable[[Sequence[Reco
         with seconds.time():
             refused = await store.write(batch)
         await service.quarantine.put([*rejected, *refused])
-        for table, arrivals in batch.items():
-            written.labels(table.name).inc(len(arrivals))
+        for table, entries in batch.items():
+            written.labels(table.name).inc(len(entries))
 
     return record

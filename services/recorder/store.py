@@ -11,7 +11,7 @@ from psycopg.types.json import set_json_dumps
 
 from services.recorder import statements
 from services.recorder.encode import columns_of, row_of
-from services.recorder.engine import Arrival, Batch
+from services.recorder.engine import Batch, Entry
 from services.recorder.settings import RecorderSettings
 from services.recorder.tables import SCHEMA, TABLES, Table
 from tailstream.runtime.errors import TailstreamError
@@ -81,11 +81,11 @@ class HistoryStore:
 
     async def _write_one_by_one(self, batch: Batch) -> list[Rejected]:
         refused: list[Rejected] = []
-        for table, arrival in ((table, arrival) for table, arrivals in batch.items() for arrival in arrivals):
+        for table, entry in ((table, entry) for table, entries in batch.items() for entry in entries):
             try:
-                await self._insist({table: [arrival]})
+                await self._insist({table: [entry]})
             except (psycopg.DataError, psycopg.IntegrityError) as error:
-                refused.append(Rejected(arrival.record, f"database: {_first_line(error)}"))
+                refused.append(Rejected(entry.record, f"database: {_first_line(error)}"))
         return refused
 
     async def _insist(self, batch: Batch) -> None:
@@ -98,8 +98,8 @@ class HistoryStore:
         doing = f"recorder {sum(map(len, batch.values()))} records"
         try:
             async with connection.transaction(), connection.cursor() as cursor:
-                for table, arrivals in batch.items():
-                    await self._put(cursor, table, arrivals)
+                for table, entries in batch.items():
+                    await self._put(cursor, table, entries)
                 failpoint("store.before_commit", doing)
         except AWAY as error:
             self._reason = _first_line(error)
@@ -107,11 +107,11 @@ class HistoryStore:
         self._reason = None
         failpoint("store.after_commit", doing)
 
-    async def _put(self, cursor: psycopg.AsyncCursor, table: Table, arrivals: Sequence[Arrival]) -> None:
+    async def _put(self, cursor: psycopg.AsyncCursor, table: Table, entries: Sequence[Entry]) -> None:
         async with cursor.copy(statements.copy(table)) as copy:
             copy.set_types(self._types[table])
-            for arrival in arrivals:
-                await copy.write_row(row_of(table, arrival))
+            for entry in entries:
+                await copy.write_row(row_of(table, entry))
         await cursor.execute(statements.upsert(table))
 
     async def _connected(self) -> psycopg.AsyncConnection:

@@ -116,8 +116,9 @@ def _apply(url: str) -> None:
 
 @contextmanager
 def _connected(url: str) -> Iterator[psycopg.Connection]:
-    if urlsplit(url).scheme not in SCHEMES:
-        raise MigrationFailed(f"--postgres: expected postgresql://user:password@host:port/database, was {url!r}")
+    scheme = urlsplit(url).scheme
+    if scheme not in SCHEMES:
+        raise MigrationFailed(f"--postgres: expected postgresql://user:password@host:port/database, was {scheme}://...")
     try:
         connection = psycopg.connect(url, autocommit=True, connect_timeout=CONNECT_SECONDS_MAX)
     except psycopg.OperationalError as error:
