@@ -5,7 +5,8 @@ refused as a whole, so a replica that lost its shards cannot overwrite its succe
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, LiteralString, NamedTuple
 
@@ -18,12 +19,14 @@ from psycopg.rows import TupleRow
 from contracts.limits import LimitCommandDecided, LimitCommandIssued
 from services.limits import statements
 from services.limits.book import Book, book_from_json, book_to_json
-from services.limits.engine import CommandKey, Decision, Definition, Step
+from services.limits.change import Change
+from services.limits.engine import CommandKey, Decision, Definition
+from services.limits.outbox import pack, unpack
 from services.limits.settings import LimitsSettings
 from services.limits.waiting import Place
 from tailstream.runtime.errors import Fenced, TailstreamError
 from tailstream.runtime.failpoints import failpoint
-from tailstream.runtime.records import Shard
+from tailstream.runtime.records import Emission, Shard
 
 AWAY = (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction)
 """The database is gone, busy or failing over: the same transaction may well go through later."""
@@ -56,23 +59,10 @@ class Adopted:
     """What the store has of the shards that were adopted."""
 
     positions: Mapping[Shard, int]
-    outbox: Mapping[int, bytes]
+    outbox: Mapping[int, Sequence[Emission]]
     """Announcements that were stored and perhaps never published, by their id, in order."""
     books: Sequence[Book]
     waiting: Sequence[tuple[Place, bytes]]
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What is stored in one transaction."""
-
-    step: Step
-    after: Mapping[Shard, int]
-    """The next offset of every shard that the batch had records of."""
-    waiting: Mapping[Place, bytes]
-    """The records of ``step.waiting``."""
-    outbox: Mapping[int, bytes]
-    """What is announced, packed, by partition."""
 
 
 class Store:
@@ -142,7 +132,7 @@ class Store:
         partitions = [sorted({shard.partition for shard in shards})]
         return Adopted(
             {shard: position.next for shard, position in self._positions.items()},
-            dict(await self._rows(statements.OUTBOX, partitions)),
+            {id: unpack(packed) for id, packed in await self._rows(statements.OUTBOX, partitions)},
             [book_from_json(document) for (document,) in await self._rows(statements.BOOKS, partitions)],
             [(Place(t, p, o), value) for t, p, o, value in await self._rows(statements.WAITING, partitions)],
         )
@@ -158,10 +148,10 @@ class Store:
     async def _commit(self, change: Change) -> list[int]:
         connection = await self._connected()
         doing = f"limits {dict(change.after)}"
-        async with connection.pipeline() as pipeline, connection.transaction():
+        async with _fencing(), connection.pipeline() as pipeline, connection.transaction():
             advanced = await connection.execute(statements.ADVANCE, self._moves(change.after))
             saved = await _save(connection, change)
-            filled = await connection.execute(statements.FILL_OUTBOX, _columns(change.outbox.items(), 2))
+            filled = await connection.execute(statements.FILL_OUTBOX, _outbox_columns(change))
             await pipeline.sync()
             _expect(advanced, len(change.after), "offsets")
             _expect(saved, len(change.step.books), "books")
@@ -224,6 +214,15 @@ async def _save(connection: psycopg.AsyncConnection, change: Change) -> psycopg.
     return await connection.execute(statements.SAVE_BOOKS, _columns([_book_row(book) for book in step.books], 4))
 
 
+@asynccontextmanager
+async def _fencing() -> AsyncIterator[None]:
+    """A row that is there already was stored by another owner: with our offsets in place there can be none."""
+    try:
+        yield
+    except psycopg.IntegrityError as error:
+        raise Fenced(f"limits: expected no such row yet: {error}") from error
+
+
 def _expect(cursor: psycopg.AsyncCursor[TupleRow], rows: int, what: str) -> None:
     if cursor.rowcount != rows:
         raise Fenced(f"limits.{what}: expected {rows} rows at our epoch and version, was {cursor.rowcount}")
@@ -237,6 +236,10 @@ def _columns(rows: Iterable[Sequence[Any]], width: int) -> list[list[Any]]:
 def _shard_columns(shards: Iterable[Shard]) -> dict[str, list[Any]]:
     topics, partitions = _columns(shards, 2)
     return {"topics": topics, "partitions": partitions}
+
+
+def _outbox_columns(change: Change) -> list[list[Any]]:
+    return _columns([(partition, pack(emissions)) for partition, emissions in change.outbox.items()], 2)
 
 
 def _book_row(book: Book) -> tuple[str, int, int, str]:
