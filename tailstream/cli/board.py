@@ -14,6 +14,7 @@ from contracts.portfolio import PortfolioDefined
 from contracts.risk import RiskMeasured
 
 METHOD = "historical"
+_EVERY_KIND = {kind.__name__ for kind in (AnalyticsComputed, RiskMeasured, LimitState)}
 LEVELS = ("ok", "warn", "breach")
 _STYLES = {"ok": "green", "warn": "yellow", "breach": "bold red"}
 
@@ -81,9 +82,9 @@ class Board:
             self.alerts_raised += identity not in row.alerts
             row.alerts.add(identity)
 
-    def silent(self, kind: type[Event]) -> list[str]:
-        """The portfolios for which no event of this kind has come."""
-        return sorted(name for name, row in self.rows.items() if kind.__name__ not in row.received)
+    def complete(self) -> list[str]:
+        """The portfolios for which metrics, risk and limits have all come."""
+        return sorted(name for name, row in self.rows.items() if row.received >= _EVERY_KIND)
 
 
 def _measure(row: Row, event: RiskMeasured) -> None:

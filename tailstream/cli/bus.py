@@ -1,7 +1,7 @@
 """What the demo reads from the bus itself: who is defined, how time goes by, how services do, what was refused."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from pydantic import ValidationError
@@ -9,12 +9,12 @@ from pydantic import ValidationError
 from contracts.market import PeriodClosed, PricesObserved
 from contracts.portfolio import PortfolioDefined
 from contracts.system import RecordQuarantined, ServiceStatus
-from contracts.topics import CLOSES, DEFINITIONS, PRICES, QUARANTINE, STATUS
+from contracts.topics import CLOSES, DEFINITIONS, PRICES, QUARANTINE, STATUS, Topic
 from tailstream.cli.board import Board
-from tailstream.runtime.inlets import Beginning, End
+from tailstream.runtime.inlets import Beginning, End, Start
 from tailstream.runtime.records import Record, event_of
 
-STARTS = {
+STARTS: Mapping[Topic, Start] = {
     DEFINITIONS: Beginning(),
     QUARANTINE: Beginning(),
     STATUS: End(),

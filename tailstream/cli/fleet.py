@@ -1,11 +1,10 @@
-"""The five services of a system, kept running: one that dies is started again, and recovers by itself."""
+"""The replicas of a system, kept running: one that dies is started again, and recovers by itself."""
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 
-from tailstream.cli.replicas import SERVICES, Replica, ReplicaFailed
-from tailstream.stack import Stack
+from tailstream.cli.replicas import Replica, ReplicaFailed
 
 DEATHS_IN_A_ROW_MAX = 3
 LIVED_SECONDS_MIN = 30.0
@@ -15,16 +14,13 @@ LIVED_SECONDS_MIN = 30.0
 class Fleet:
     """The replicas of a system by name."""
 
-    def __init__(self, replicas: Sequence[Replica]) -> None:
+    def __init__(self, replicas: Sequence[Replica], *, finishing: Collection[str] = ()) -> None:
+        """``finishing`` names those that may end by themselves, with exit code 0."""
         self._replicas = {replica.name: replica for replica in replicas}
+        self._finishing = frozenset(finishing)
         self._in_a_row: Counter[str] = Counter()
         self.restarts: Counter[str] = Counter()
         """How often each replica was started again."""
-
-    @classmethod
-    def of_services(cls, stack: Stack, environment: Mapping[str, str]) -> "Fleet":
-        """One replica of each of the five services."""
-        return cls([Replica.of(stack, service, environment=environment) for service in SERVICES])
 
     def __getitem__(self, name: str) -> Replica:
         return self._replicas[name]
@@ -55,7 +51,8 @@ class Fleet:
             When one has died three times in a row, each time soon after its start.
         """
         for replica in self._replicas.values():
-            if replica.exit_code is not None:
+            code = replica.exit_code
+            if code is not None and not (code == 0 and replica.name in self._finishing):
                 self._revive(replica)
 
     def stop(self) -> None:

@@ -132,19 +132,21 @@ class Replica:
             ended = f"expected it to stop within {within_seconds:.0f} s of SIGTERM, had to be killed"
             raise ReplicaFailed(f"{self.name}: {ended}\n{self.log_end()}") from None
 
-    def wait(self, *, within_seconds: float) -> int:
-        """The exit code, once it has ended by itself.
+    def succeed(self, *, within_seconds: float) -> None:
+        """Return once it has ended by itself with exit code 0.
 
         Raises
         ------
         ReplicaFailed
-            When it still runs after ``within_seconds``.
+            When it ends with another, or still runs after ``within_seconds``.
         """
         try:
-            return self._running().wait(within_seconds)
+            code = self._running().wait(within_seconds)
         except subprocess.TimeoutExpired:
             message = f"{self.name}: expected it to end within {within_seconds:.0f} s, still runs"
             raise ReplicaFailed(f"{message}\n{self.log_end()}") from None
+        if code != 0:
+            raise ReplicaFailed(f"{self.name}: expected it to end with 0, ended with {code}\n{self.log_end()}")
 
     def log_end(self) -> str:
         """The last lines of its log."""

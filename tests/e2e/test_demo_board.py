@@ -86,10 +86,12 @@ def test_an_event_of_a_portfolio_that_nobody_defined_or_that_was_closed_is_not_s
     assert set(board.rows) == {"equity"}
 
 
-def test_silence_is_told_by_kind(board: Board) -> None:
-    board.apply(EXAMPLES[RISK.name])
-    assert board.silent(RiskMeasured) == ["equity"]
-    assert board.silent(LimitState) == ["equity", BOOK]
+def test_a_portfolio_is_complete_once_metrics_risk_and_limits_have_come(board: Board) -> None:
+    for topic in (METRICS, RISK):
+        board.apply(EXAMPLES[topic.name])
+    assert board.complete() == []
+    board.apply(EXAMPLES[STATES.name])
+    assert board.complete() == [BOOK]
 
 
 def test_a_small_terminal_shows_desks_and_the_books_in_trouble(board: Board) -> None:

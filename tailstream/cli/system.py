@@ -1,0 +1,74 @@
+"""The whole system on a stack: the database, the topics, five services, the limits, and the source that feeds them."""
+
+import os
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from services.gateway.auth import make_token
+from tailstream.cli.db import migrate
+from tailstream.cli.fleet import Fleet
+from tailstream.cli.replicas import SERVICES, Replica
+from tailstream.stack import Stack
+
+READY_SECONDS_MAX = 180.0
+PREPARE_SECONDS_MAX = 120.0
+TOKEN_SECONDS = 7 * 86_400
+
+_GATEWAY = {"TAILSTREAM_MESSAGES_PER_SECOND": "1000"}  # a client here subscribes to everything at once
+
+Progress = Callable[[str], None]
+
+
+class System:
+    """Everything that runs on ``stack``, which ends it with itself.
+
+    ``replay`` are the source's settings by their environment variables; ``environment`` is told to all.
+    """
+
+    def __init__(
+        self, stack: Stack, *, replay: Mapping[str, str], environment: Mapping[str, str] | None = None
+    ) -> None:
+        self.stack = stack
+        self._secret = secrets.token_urlsafe(32)
+        self.environment = {**_GATEWAY, **(environment or {}), "TAILSTREAM_JWT_SECRET": self._secret}
+        self.topic_prefix = {**os.environ, **self.environment}.get("TAILSTREAM_TOPIC_PREFIX", "")
+        services = [Replica.of(stack, service, environment=self.environment) for service in SERVICES]
+        self.gateway = services[SERVICES.index("gateway")]
+        self.source = Replica(
+            stack, "source-1", ("-m", "tailstream.sources.replay"), environment={**self.environment, **replay}
+        )
+        self.services = Fleet(services)
+        self.all = Fleet([*services, self.source], finishing={self.source.name})
+        """With the source, for when it runs."""
+
+    def prepare(self, progress: Progress) -> None:
+        """Bring everything to where the first day may begin: services ready, history and books on the bus.
+
+        Raises
+        ------
+        TailstreamError
+            When something does not come up.
+        """
+        migrate(self.stack.addresses.postgres)
+        self.stack.create_topics(prefix=self.topic_prefix)
+        self.services.start()
+        progress("publishing the books and the closes before the first day")
+        self.source.start(TAILSTREAM_REPLAY_PREPARE="true")
+        self.services.await_ready(within_seconds=READY_SECONDS_MAX)
+        progress(f"{', '.join(SERVICES)} are ready")
+        self.source.succeed(within_seconds=PREPARE_SECONDS_MAX)
+
+    @property
+    def websocket_url(self) -> str:
+        """Where clients connect."""
+        return f"{self.gateway.url.replace('http', 'ws', 1)}/ws/v1"
+
+    def token(self) -> str:
+        """A token that shows everything."""
+        return make_token(self._secret, "demo", ["viewer", "operator"], "*", TOKEN_SECONDS, time.time())
+
+    def log_directory(self) -> Path:
+        """Where each process logs."""
+        return self.stack.run.log("any").parent
