@@ -18,12 +18,15 @@ PLACES = (
     "close.between_acks",
     "close.before_commit",
     "close.during_commit",
+    "close.measuring",
     "shard.restoring",
     "shard.rebalancing",
     "store.before_commit",
     "store.after_commit",
+    "source.told",
 )
-"""Every place there is. ``store.after_commit`` lies between the database's commit and the outbox."""
+"""Every place there is. ``store.after_commit`` lies between the database's commit and the outbox, ``source.told``
+between the acknowledgement of a change of the books and the close that it belongs to."""
 
 
 def failpoint(place: str, doing: str, *, delay_ms: float = 0.0) -> None:

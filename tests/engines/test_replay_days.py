@@ -15,11 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.market import InstrumentDefined
+from tailstream.runtime.errors import ConfigurationError
 from tailstream.sources.bridge import bridge
 from tailstream.sources.days import days
 from tailstream.sources.history import History, load_history
 from tailstream.sources.instruments import instruments
 from tailstream.sources.passes import Plan, quoted
+from tailstream.sources.replay import days_after
 from tailstream.sources.session import closing, opening
 
 DATA = Path(__file__).parents[2] / "data"
@@ -90,6 +92,23 @@ def test_a_range_without_a_trading_day_is_refused_by_name() -> None:
         ValueError, match=r"from, to: expected .* 1990-01-02 and 2022-12-28, was 2007-01-06 to 2007-01-07"
     ):
         next(days(history(), plan("2007-01-06", "2007-01-07")))
+
+
+def test_days_go_on_after_the_periods_that_are_closed() -> None:
+    whole = [day.period for day in days(history(), plan("2007-01-01", "2007-01-05", once=True))]
+    left = days_after(whole[:501], days(history(), plan("2007-01-01", "2007-01-05", once=True)))
+    assert [day.period for day in left] == ["2007-01-04", "2007-01-05"]
+
+
+def test_nothing_is_left_of_a_plan_that_ends_before_the_log_does() -> None:
+    whole = [day.period for day in days(history(), plan("2007-01-01", "2007-01-05", once=True))]
+    left = days_after(whole, days(history(), plan("2007-01-01", "2007-01-04", once=True)))
+    assert list(left) == []
+
+
+def test_a_log_that_was_begun_with_another_plan_is_refused_by_name() -> None:
+    with pytest.raises(ConfigurationError, match=r"market\.closes\.v1: expected period 2005-01-06, was 2006-12-22"):
+        days_after(["2006-12-22"], days(history(), plan("2007-01-01", "2007-01-05")))
 
 
 def test_the_same_plan_makes_the_same_days() -> None:
