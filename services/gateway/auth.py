@@ -36,7 +36,7 @@ class Refused(NamedTuple):
 
 class _Payload(BaseModel):
     sub: Annotated[str, Field(min_length=1)]
-    exp: float
+    exp: Annotated[float, Field(strict=True, allow_inf_nan=False)]
     roles: Annotated[frozenset[Role], Field(min_length=1)]
     portfolios: frozenset[str] | Literal["*"]
 

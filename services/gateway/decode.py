@@ -26,7 +26,6 @@ from contracts.topics import (
     STATES,
     STATUS,
     VALUATIONS,
-    Layout,
     Topic,
 )
 from services.gateway.structs import struct_of
@@ -92,57 +91,81 @@ class Reported(NamedTuple):
 
 
 Arrival = Update | Defined | Reported
-_Reader = Callable[[Record, str | None], Arrival]
 
 
 def decode(record: Record, partitions: int) -> Arrival | Rejected:
     """Read one record of one of the gateway's topics; refuse it with what was expected and what came."""
-    topic, reader = _READERS[record.topic]
+    reading = _READINGS[record.topic]
     try:
-        text = None if record.value is None else record.value.decode()
-        arrival = reader(record, text)
-    except (msgspec.MsgspecError, ValueError) as error:
-        return Rejected(record, f"{topic.event.__name__}: {error}")
-    if topic.layout is Layout.SINGLE or isinstance(arrival, Reported):
+        arrival = reading.gone(record) if record.value is None else reading.read(record, record.value.decode())
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        return Rejected(record, f"{reading.topic.event.__name__}: {error}")
+    if isinstance(arrival, Reported):
         return arrival
     return misplaced(record, arrival.portfolio_id, partitions) or arrival
 
 
-def _analytics(record: Record, text: str | None) -> Update:
-    if text is None:
-        portfolio_id, analyzer = _key(record, 2)
-        return _gone(record, ChannelName.ANALYTICS, portfolio_id, f"{analyzer}/live")
+def _analytics(record: Record, text: str) -> Update:
     seen = _ANALYTICS(text)
-    return _measured(record, text, ChannelName.ANALYTICS, seen, seen.analyzer)
+    return _update(record, ChannelName.ANALYTICS, seen, f"{seen.analyzer}/{seen.basis}", text)
 
 
-def _valuation(record: Record, text: str | None) -> Update:
-    text = _present(text)
-    return _measured(record, text, ChannelName.ANALYTICS, _VALUATION(text), VALUATION)
+def _valuation(record: Record, text: str) -> Update:
+    seen = _VALUATION(text)
+    return _update(record, ChannelName.ANALYTICS, seen, f"{VALUATION}/{seen.basis}", text)
 
 
-def _risk(record: Record, text: str | None) -> Update:
-    if text is None:
-        return _gone(record, ChannelName.RISK, _key(record, 1)[0], "risk/live")
-    return _measured(record, text, ChannelName.RISK, _RISK(text), "risk")
+def _risk(record: Record, text: str) -> Update:
+    seen = _RISK(text)
+    return _update(record, ChannelName.RISK, seen, f"risk/{seen.basis}", text)
 
 
-def _measured(record: Record, text: str, channel: ChannelName, seen: Any, kind: str) -> Update:
-    return _update(record, channel, seen, f"{kind}/{seen.basis}", text)
-
-
-def _state(record: Record, text: str | None) -> Update:
-    if text is None:
-        portfolio_id, limit_id = _key(record, 2)
-        return _gone(record, ChannelName.LIMITS, portfolio_id, limit_id)
+def _state(record: Record, text: str) -> Update:
     seen = _STATE(text)
     return _update(record, ChannelName.LIMITS, seen, seen.limit_id, text)
 
 
-def _alert(record: Record, text: str | None) -> Update:
-    seen = _ALERT(text := _present(text))
+def _alert(record: Record, text: str) -> Update:
+    seen = _ALERT(text)
     alert = AlertSeen(seen.type, seen.severity, seen.state != "resolved")
     return _update(record, ChannelName.ALERTS, seen, str(seen.alert_id), text, alert)
+
+
+def _definition(_record: Record, text: str) -> Defined:
+    definition = PortfolioDefined.from_json(text.encode())
+    return Defined(definition.portfolio_id, definition)
+
+
+def _status(record: Record, text: str) -> Reported:
+    return Reported(record.key or "", ServiceStatus.from_json(text.encode()))
+
+
+def _no_analytics(record: Record) -> Update:
+    portfolio_id, analyzer = _key(record, "portfolio/analyzer")
+    return _gone(record, ChannelName.ANALYTICS, portfolio_id, f"{analyzer}/live")
+
+
+def _no_risk(record: Record) -> Update:
+    (portfolio_id,) = _key(record, "portfolio")
+    return _gone(record, ChannelName.RISK, portfolio_id, "risk/live")
+
+
+def _no_state(record: Record) -> Update:
+    portfolio_id, limit_id = _key(record, "portfolio/limit")
+    return _gone(record, ChannelName.LIMITS, portfolio_id, limit_id)
+
+
+def _no_definition(record: Record) -> Defined:
+    (portfolio_id,) = _key(record, "portfolio")
+    return Defined(portfolio_id, None)
+
+
+def _no_status(record: Record) -> Reported:
+    return Reported(record.key or "", None)
+
+
+def _never(_record: Record) -> Update:
+    raise ValueError("expected a value, was a tombstone")
 
 
 def _update(
@@ -166,35 +189,32 @@ def _update(
 
 def _gone(record: Record, channel: ChannelName, portfolio_id: str, group: str) -> Update:
     """A tombstone has no id of its own: its place in the log names it."""
-    place = f"{record.topic}:{record.partition}:{record.offset}"
     return Update(
-        channel, _INDEX[record.topic], record.partition, record.offset, record.timestamp_ms,
-        portfolio_id, group, "live", None, place, None,
-    )  # fmt: skip
+        channel=channel,
+        topic_index=_INDEX[record.topic],
+        partition=record.partition,
+        offset=record.offset,
+        timestamp_ms=record.timestamp_ms,
+        portfolio_id=portfolio_id,
+        group=group,
+        basis="live",
+        as_of=None,
+        event_id=f"{record.topic}:{record.partition}:{record.offset}",
+        payload=None,
+    )
 
 
-def _definition(record: Record, text: str | None) -> Defined:
-    if text is None:
-        return Defined(_key(record, 1)[0], None)
-    definition = PortfolioDefined.from_json(text.encode())
-    return Defined(definition.portfolio_id, definition)
-
-
-def _status(record: Record, text: str | None) -> Reported:
-    return Reported(_key(record, 1)[0], None if text is None else ServiceStatus.from_json(text.encode()))
-
-
-def _present(text: str | None) -> str:
-    if text is None:
-        raise ValueError("value: expected one, was a tombstone")
-    return text
-
-
-def _key(record: Record, parts: int) -> list[str]:
-    found = (record.key or "").split("/", parts - 1)
-    if len(found) != parts or not all(found):
-        raise ValueError(f"key: expected {parts} parts, was {record.key!r}")
+def _key(record: Record, form: str) -> list[str]:
+    found = (record.key or "").split("/", form.count("/"))
+    if len(found) != form.count("/") + 1 or not all(found):
+        raise ValueError(f"key: expected {form}, was {record.key!r}")
     return found
+
+
+class _Reading(NamedTuple):
+    topic: Topic
+    read: Callable[[Record, str], Arrival]
+    gone: Callable[[Record], Arrival]
 
 
 _ANALYTICS = msgspec.json.Decoder(struct_of(AnalyticsComputed)).decode
@@ -203,14 +223,17 @@ _RISK = msgspec.json.Decoder(struct_of(RiskMeasured)).decode
 _STATE = msgspec.json.Decoder(struct_of(LimitState)).decode
 _ALERT = msgspec.json.Decoder(struct_of(AlertChanged)).decode
 _INDEX = {topic.name: index for topics in CHANNEL_TOPICS.values() for index, topic in enumerate(topics)}
-_READERS: dict[str, tuple[Topic, _Reader]] = {
-    METRICS.name: (METRICS, _analytics),
-    ANALYTICS_LIVE.name: (ANALYTICS_LIVE, _analytics),
-    VALUATIONS.name: (VALUATIONS, _valuation),
-    RISK.name: (RISK, _risk),
-    RISK_LIVE.name: (RISK_LIVE, _risk),
-    STATES.name: (STATES, _state),
-    ALERTS.name: (ALERTS, _alert),
-    DEFINITIONS.name: (DEFINITIONS, _definition),
-    STATUS.name: (STATUS, _status),
+_READINGS = {
+    reading.topic.name: reading
+    for reading in (
+        _Reading(METRICS, _analytics, _never),
+        _Reading(ANALYTICS_LIVE, _analytics, _no_analytics),
+        _Reading(VALUATIONS, _valuation, _never),
+        _Reading(RISK, _risk, _never),
+        _Reading(RISK_LIVE, _risk, _no_risk),
+        _Reading(STATES, _state, _no_state),
+        _Reading(ALERTS, _alert, _never),
+        _Reading(DEFINITIONS, _definition, _no_definition),
+        _Reading(STATUS, _status, _no_status),
+    )
 }

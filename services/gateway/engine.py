@@ -56,13 +56,13 @@ class Engine:
         """The last word of every replica of every service, by ``service/replica``."""
         return MappingProxyType(self._replicas)
 
-    def fold(self, arrivals: Iterable[Arrival]) -> set[Subscription]:
+    def fold(self, arrivals: Iterable[Arrival]) -> Iterable[Subscription]:
         """Take in what arrived, in order; return the subscriptions that have something to send because of it."""
-        touched: set[Subscription] = set()
+        touched: dict[Subscription, None] = {}
         for arrival in arrivals:
             match arrival:
                 case Update():
-                    touched.update(self._offer(arrival))
+                    touched.update(dict.fromkeys(self._offer(arrival)))
                 case Defined(portfolio_id, definition):
                     _put(self._definitions, portfolio_id, definition)
                 case Reported(replica, status):

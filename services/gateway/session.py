@@ -407,7 +407,7 @@ class Budget:
 
     def wait_ms(self, now: float) -> int:
         """How long until there is one again."""
-        return math.ceil(max(0.0, 1 - self._left) / self._rate * 1000)
+        return int(max(0.0, 1 - self._left) / self._rate * 1000) + 1
 
 
 def explain(error: ValidationError) -> str:
@@ -435,7 +435,7 @@ def _id_in(text: str) -> MessageId | None:
     """The id of a message that is otherwise wrong, if it has one that can be repeated."""
     try:
         found = msgspec.json.decode(text)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return None
     name = found.get("id") if isinstance(found, dict) else None
     if isinstance(name, str):
