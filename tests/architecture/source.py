@@ -39,8 +39,14 @@ def names_used(module: Path) -> Iterator[tuple[int, str]]:
     """Every dotted name that a module uses, ``datetime.now`` for instance, with its line."""
     for node in ast.walk(tree(module)):
         if isinstance(node, ast.Attribute | ast.Name):
-            yield node.lineno, ast.unparse(node)
+            yield node.lineno, _dotted(node)
         if isinstance(node, ast.ImportFrom):
             yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
+
+
+def _dotted(node: ast.expr) -> str:
+    if isinstance(node, ast.Attribute):
+        return f"{_dotted(node.value)}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else ""

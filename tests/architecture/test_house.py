@@ -4,16 +4,18 @@ import importlib
 import re
 import subprocess
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from pydantic_settings import BaseSettings
 
+from services.recorder.settings import RecorderSettings
 from tests.architecture.source import ROOT, SERVICES, modules
 
 MAKEFILE = (ROOT / "Makefile").read_text()
 TARGETS = re.findall(r"^([a-z][a-z-]*):", MAKEFILE, flags=re.MULTILINE)
+READ_BY_STACK_AND_COMMAND_LINE = {"redis", "partitions", "url", "token"}
+EXCEPTIONS = {(RecorderSettings, "batch_records_max")}
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
 
 
@@ -57,20 +59,35 @@ def test_every_dependency_is_in_its_lock() -> None:
         assert names <= locked, f"{name}: run `make lock`"
 
 
-def settings_classes() -> Iterator[type[BaseSettings]]:
-    for path in modules("services", "tailstream"):
-        if path.name == "settings.py" or "Settings(" in (ROOT / path).read_text():
-            module = importlib.import_module(".".join(path.with_suffix("").parts))
-            yield from (c for c in vars(module).values() if isinstance(c, type) and issubclass(c, BaseSettings))
+def settings_classes() -> set[type[BaseSettings]]:
+    """Every settings class of ours."""
+    sources = [module for module in modules("services", "tailstream") if "Settings(" in (ROOT / module).read_text()]
+    found = [vars(importlib.import_module(".".join(path.with_suffix("").parts))).values() for path in sources]
+    ours = (thing for things in found for thing in things if isinstance(thing, type) and thing is not BaseSettings)
+    return {thing for thing in ours if issubclass(thing, BaseSettings)}
+
+
+def shown_settings() -> dict[str, str]:
+    """What ``.env.example`` shows, by name in lower case; an empty value is left out."""
+    lines = re.findall(r"^(?:# )?TAILSTREAM_(\w+)=(.*)$", (ROOT / ".env.example").read_text(), flags=re.MULTILINE)
+    assert len(lines) == len(dict(lines)), "a setting is shown twice"
+    return {name.lower(): value for name, value in lines}
 
 
 def test_the_example_of_the_settings_names_every_setting_and_no_other() -> None:
-    prefix = "TAILSTREAM_"
-    wanted = {
-        f"{prefix}{name.upper()}"
-        for settings in settings_classes()
-        if settings.__module__.split(".")[0] in ("services", "tailstream")
-        for name in settings.model_fields
-    }
-    shown = re.findall(r"^#? ?(TAILSTREAM_\w+)=", (ROOT / ".env.example").read_text(), flags=re.MULTILINE)
-    assert sorted(wanted) == sorted(shown)
+    wanted = {name for settings in settings_classes() for name in settings.model_fields}
+    assert shown_settings().keys() == wanted | READ_BY_STACK_AND_COMMAND_LINE
+
+
+@pytest.mark.parametrize("settings", sorted(settings_classes(), key=str), ids=lambda settings: settings.__name__)
+def test_the_example_of_the_settings_shows_their_defaults(
+    settings: type[BaseSettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in settings.model_fields:
+        monkeypatch.delenv(f"TAILSTREAM_{name.upper()}", raising=False)
+        if shown_settings()[name]:
+            monkeypatch.setenv(f"TAILSTREAM_{name.upper()}", shown_settings()[name])
+    made = settings()
+    for name, field in settings.model_fields.items():
+        if not field.is_required() and field.default_factory is None and (settings, name) not in EXCEPTIONS:
+            assert getattr(made, name) == field.default, name
