@@ -1,5 +1,7 @@
 """Analytics, put together: what it reads, what measures it, what it publishes."""
 
+from functools import partial
+
 from contracts.topics import ANALYTICS_LIVE, METRICS, VALUATIONS
 from services.analytics.analyzers import ANALYZERS
 from services.analytics.encode import encode
@@ -13,22 +15,25 @@ from tailstream.runtime.service import Service
 
 def build(settings: AnalyticsSettings) -> Service:
     """One replica of analytics."""
-
-    def engine(partitions: int) -> Engine:
-        world = World(
-            partition_of=lambda portfolio_id: partition_of(portfolio_id, partitions),
-            partitions=partitions,
-            window_periods=1,
-            stale_after_periods=settings.stale_after_periods,
-            min_rows_kept=settings.min_rows_kept,
-        )
-        return Engine(
-            world,
-            ANALYZERS,
-            window_returns=settings.analytics_window,
-            periods_per_year=settings.periods_per_year,
-        )
-
     service = Service("analytics", settings, topics=(*INPUTS, METRICS, VALUATIONS, ANALYTICS_LIVE))
-    service.add(ClosingService(service, settings, engine=engine, encode=encode, state=VALUATIONS))
+    service.add(
+        ClosingService(service, settings, engine=partial(make_engine, settings), encode=encode, state=VALUATIONS)
+    )
     return service
+
+
+def make_engine(settings: AnalyticsSettings, partitions: int) -> Engine:
+    """The engine of a system whose portfolio topics have so many partitions."""
+    world = World(
+        partition_of=lambda portfolio_id: partition_of(portfolio_id, partitions),
+        partitions=partitions,
+        window_periods=1,
+        stale_after_periods=settings.stale_after_periods,
+        min_rows_kept=settings.min_rows_kept,
+    )
+    return Engine(
+        world,
+        ANALYZERS,
+        window_returns=settings.analytics_window,
+        periods_per_year=settings.periods_per_year,
+    )

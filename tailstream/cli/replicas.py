@@ -52,7 +52,7 @@ class Replica:
         (port,) = free_ports(1)
         self.url = f"http://{HOST}:{port}"
         told = {"TAILSTREAM_REPLICA": name, "TAILSTREAM_HTTP_PORT": str(port)}
-        self._environment = {**_LOCAL, **told, **(environment or {})}
+        self.environment = {**_LOCAL, **told, **(environment or {})}
         self._process: subprocess.Popen[bytes] | None = None
         self.started_at = 0.0
 
@@ -66,7 +66,7 @@ class Replica:
     def start(self, **environment: str) -> None:
         """Start the process, once more after it ended; ``environment`` is for this time alone."""
         self.started_at = time.monotonic()
-        self._process = self._stack.spawn(self.name, self._command, environment={**self._environment, **environment})
+        self._process = self._stack.spawn(self.name, self._command, environment={**self.environment, **environment})
 
     @property
     def exit_code(self) -> int | None:
@@ -131,6 +131,10 @@ class Replica:
             self.kill()
             ended = f"expected it to stop within {within_seconds:.0f} s of SIGTERM, had to be killed"
             raise ReplicaFailed(f"{self.name}: {ended}\n{self.log_end()}") from None
+
+    def wait(self, *, within_seconds: float = STOP_SECONDS_MAX) -> int:
+        """Wait until it has ended by itself, and return its exit code."""
+        return self._running().wait(within_seconds)
 
     def succeed(self, *, within_seconds: float) -> None:
         """Return once it has ended by itself with exit code 0.

@@ -245,6 +245,7 @@ class ClosingService(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
             point = world.market.point(row)
             cause = f"{CLOSES.name}:0:{point.offset}"
             async for events in _in_turns(self._engine.close(owner.partition, row)):
+                failpoint("close.measuring", f"{self._service.name} shard {owner.partition} periods {point.period}")
                 emissions += [self._encode(event, cause) for event in events]
                 size += sum(len(e.value or b"") for e in emissions[-len(events) :])
             world.done(owner.partition, row)

@@ -65,6 +65,8 @@ Offsets = dict[str, list[int]]
 
 
 async def _offsets(bootstrap: str, widths: Mapping[str, int]) -> tuple[Offsets, Offsets]:
+    if not widths:
+        return {}, {}
     where = [TopicPartition(name, partition) for name, width in widths.items() for partition in range(width)]
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, isolation_level="read_committed")
     try:

@@ -24,8 +24,8 @@ async def _reader(settings: ServiceSettings, shard: Shard) -> AsyncIterator[tupl
     consumer = AIOKafkaConsumer(
         bootstrap_servers=settings.kafka, enable_auto_commit=False, isolation_level="read_committed"
     )
-    await consumer.start()
     try:
+        await consumer.start()
         where = TopicPartition(settings.topic_prefix + shard.topic, shard.partition)
         consumer.assign([where])
         yield consumer, where

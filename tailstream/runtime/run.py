@@ -8,6 +8,7 @@ from typing import TypeVar
 import structlog
 import uvloop
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from tailstream.runtime import logs
 from tailstream.runtime.errors import ConfigurationError
@@ -16,6 +17,7 @@ from tailstream.runtime.settings import ServiceSettings
 
 S = TypeVar("S", bound=ServiceSettings)
 EXIT_CONFIGURATION = 2
+_SECRET = ("jwt_secret", "postgres", "redis")
 
 
 def run(build: Callable[[S], Service], settings_type: type[S], *, name: str) -> None:
@@ -23,7 +25,8 @@ def run(build: Callable[[S], Service], settings_type: type[S], *, name: str) -> 
     try:
         settings = settings_type()
     except ValidationError as error:
-        sys.exit(_explain(error))
+        print(_explain(error), file=sys.stderr)
+        sys.exit(EXIT_CONFIGURATION)
     logs.configure(name, settings)
     try:
         uvloop.run(_main(build, settings))
@@ -38,7 +41,10 @@ async def _main(build: Callable[[S], Service], settings: S) -> None:
 
 
 def _explain(error: ValidationError) -> str:
-    lines = [
-        f"TAILSTREAM_{str(e['loc'][0]).upper()}: {e['msg']}, was {e['input']!r}" for e in error.errors() if e["loc"]
-    ]
-    return "\n".join(lines) or str(error)
+    """Each setting that is wrong; what came is left out where it may hold a password."""
+    return "\n".join(_line(str(e["loc"][0]), e) for e in error.errors() if e["loc"]) or str(error)
+
+
+def _line(field: str, wrong: ErrorDetails) -> str:
+    came = ", was not set" if wrong["type"] == "missing" else f", was {wrong['input']!r}"
+    return f"TAILSTREAM_{field.upper()}: {wrong['msg']}" + ("" if field in _SECRET else came)

@@ -1,0 +1,208 @@
+"""A log to be told to a system: real prices and books, limits that they cross, the same bytes every time."""
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from itertools import islice
+from statistics import median
+from typing import NamedTuple
+
+from contracts.event import Arrival, Cut, Event
+from contracts.limits import Limit, LimitCommandIssued
+from contracts.market import PeriodClosed
+from contracts.topics import (
+    CLOSES,
+    COMMANDS,
+    DEFINITIONS,
+    HOLDINGS,
+    INSTRUMENTS,
+    METRICS,
+    PRICES,
+    RISK,
+    VALUATIONS,
+    Topic,
+)
+from services.analytics import app as analytics
+from services.analytics.encode import encode as encode_analytics
+from services.analytics.settings import AnalyticsSettings
+from services.risk import app as risk
+from services.risk.encode import encode as encode_risk
+from services.risk.settings import RiskSettings
+from tailstream.runtime.closing import ClosingEngine, Encoder
+from tailstream.runtime.records import Emission, emission, placement
+from tailstream.sources.days import TradingDay, days
+from tailstream.sources.history import load_history
+from tailstream.sources.instruments import instruments
+from tailstream.sources.ledger import Changes
+from tailstream.sources.passes import Plan
+
+FIRST, LAST = date(2007, 1, 1), date(2007, 12, 31)
+WARM_UP_CLOSES = 270
+WINDOWS = {"scenario_window": 260, "analytics_window": 30}
+"""Shorter than a system's own, so that a short story fills them."""
+CLOSING_TOPICS: tuple[Topic, ...] = (METRICS, VALUATIONS, RISK)
+
+
+class Output(NamedTuple):
+    """A closing output, as a reader of the bus finds it."""
+
+    topic: str
+    key: str
+    period: str
+    revision: int
+    value: bytes
+
+
+def output(topic: str, key: str, value: bytes) -> Output:
+    """The output that stands in a record."""
+    body = json.loads(value)
+    return Output(topic, key, body["period"], body["revision"], value)
+
+
+def digest(outputs: Iterable[Output]) -> str:
+    """sha256 of the sorted (topic, key, period, revision, value bytes)."""
+    sha = hashlib.sha256()
+    for one in sorted(outputs):
+        sha.update(repr(one).encode())
+    return sha.hexdigest()
+
+
+@dataclass(frozen=True)
+class Story:
+    """What is published, in order: limits first, which are awaited, then the market and the books day by day."""
+
+    partitions: int
+    commands: tuple[Emission, ...]
+    records: tuple[Emission, ...]
+    expected: tuple[Output, ...]
+    """The closing outputs that the pure engines make of it."""
+
+    @property
+    def evaluations(self) -> dict[str, int]:
+        """How often each limit is evaluated at a close."""
+        closes = defaultdict(int)
+        for one in self.expected:
+            closes[one.key] += one.topic == RISK.name
+        return {_limit(c).limit_id: closes[_limit(c).portfolio_id] for c in self.commands}
+
+
+def tell(*, partitions: int, closes: int, slices: int = 0) -> Story:
+    """The story of ``closes`` days with books."""
+    history = load_history()
+    plan = Plan(FIRST, LAST, warm_up_closes=WARM_UP_CLOSES, once=True)
+    log = _Log(partitions)
+    records = [log.append(INSTRUMENTS, i.instrument_id, i) for i in instruments(history)]
+    for day in islice(days(history, plan), WARM_UP_CLOSES + closes):
+        records += log.day(day, slices)
+    expected = tuple(_measured(log))
+    return Story(partitions, tuple(_commands(expected)), tuple(records), expected)
+
+
+class _Log:
+    """Gives every record its offset, and every close its cut."""
+
+    def __init__(self, partitions: int) -> None:
+        self.partitions = partitions
+        self.arrivals: list[Arrival] = []
+        self._ends: dict[tuple[str, int], int] = defaultdict(int)
+
+    def append(self, topic: Topic, key: str, event: Event | None, portfolio_id: str | None = None) -> Emission:
+        partition = placement(topic, portfolio_id, self.partitions)
+        self.arrivals.append(Arrival(topic.name, partition, self._ends[topic.name, partition], key, event))
+        self._ends[topic.name, partition] += 1
+        return Emission(topic, key, portfolio_id, event.to_json() if event else None)
+
+    def day(self, day: TradingDay, slices: int) -> Iterator[Emission]:
+        yield from self._changes(day.at_open)
+        if not day.warm_up:
+            for seen in day.slices(slices, "story"):
+                yield self.append(PRICES, "story", seen)
+        yield from self._changes(day.at_close)
+        prices = dict(day.prices)
+        close = PeriodClosed(source="story", period=day.period, as_of=day.as_of, prices=prices, cut=self._cut())
+        yield self.append(CLOSES, "story", close)
+
+    def _changes(self, changes: Changes) -> Iterator[Emission]:
+        for defined in changes.definitions:
+            yield self.append(DEFINITIONS, defined.portfolio_id, defined, defined.portfolio_id)
+        for held in changes.holdings:
+            yield self.append(HOLDINGS, held.portfolio_id, held, held.portfolio_id)
+        for portfolio_id in changes.closed:
+            yield self.append(DEFINITIONS, portfolio_id, None, portfolio_id)
+
+    def _cut(self) -> Cut:
+        return Cut(
+            holdings=tuple(self._ends[HOLDINGS.name, p] for p in range(self.partitions)),
+            definitions=tuple(self._ends[DEFINITIONS.name, p] for p in range(self.partitions)),
+            instruments=self._ends[INSTRUMENTS.name, 0],
+            actions=0,
+        )
+
+
+def _measured(log: _Log) -> Iterator[Output]:
+    engines: tuple[tuple[ClosingEngine, Encoder], ...] = (
+        (analytics.make_engine(AnalyticsSettings(**WINDOWS), log.partitions), encode_analytics),
+        (risk.make_engine(RiskSettings(**WINDOWS), log.partitions), encode_risk),
+    )
+    for engine, encode in engines:
+        for made in _closed(engine, encode, log):
+            yield output(made.topic.name, made.key, made.value or b"")
+
+
+def _closed(engine: ClosingEngine, encode: Encoder, log: _Log) -> Iterator[Emission]:
+    world = engine.world
+    for arrival in log.arrivals:
+        world.fold(arrival)
+        world.read_to(arrival.topic, arrival.partition, arrival.offset + 1)
+    assert world.open() == []
+    for partition in range(log.partitions):
+        world.adopt(partition, None)
+        for row in world.due(partition):
+            for events in engine.close(partition, row):
+                yield from (encode(event, "story") for event in events)
+            world.done(partition, row)
+
+
+def _commands(expected: Iterable[Output]) -> Iterator[Emission]:
+    """VaR and gross limits about as high as what will be measured, so that some are crossed and resolved."""
+    var, gross, currency = defaultdict(list), defaultdict(list), {}
+    for one in expected:
+        if one.topic == RISK.name:
+            body = json.loads(one.value)
+            var[one.key].append(body["methods"]["historical"]["levels"]["0.99"]["var_fraction"])
+            gross[one.key].append(body["gross"]["value"])
+            currency[one.key] = body["currency"]
+    for key in sorted(var):
+        yield _define(
+            Limit(limit_id=f"{key}:var", portfolio_id=key, metric="var_99", base=median(var[key]), owner="test")
+        )
+        base = 1.02 * median(gross[key])
+        yield _define(
+            Limit(
+                limit_id=f"{key}:gross",
+                portfolio_id=key,
+                metric="gross",
+                base=base,
+                currency=currency[key],
+                owner="test",
+            )
+        )
+
+
+def _define(limit: Limit) -> Emission:
+    command = LimitCommandIssued(
+        command="define_limit",
+        idempotency_key=limit.limit_id,
+        portfolio_id=limit.portfolio_id,
+        issued_by="test",
+        issued_at=datetime(2007, 1, 1, tzinfo=UTC),
+        limit=limit,
+    )
+    return emission(COMMANDS, command, key=limit.portfolio_id, portfolio_id=limit.portfolio_id)
+
+
+def _limit(command: Emission) -> Limit:
+    return LimitCommandIssued.from_json(command.value or b"").limit

@@ -1,0 +1,188 @@
+"""A system of service processes that is told a story, hurt on the way, and asked in the end what came of it."""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+
+from contracts.topics import ALERTS, OUTCOMES, QUARANTINE, Topic
+from tailstream.cli.db import migrate
+from tailstream.cli.replicas import Replica
+from tailstream.runtime.outlets import Outlet
+from tailstream.runtime.records import Emission, Record, Shard
+from tailstream.runtime.restore import read_back
+from tailstream.runtime.settings import ServiceSettings
+from tailstream.stack import Stack
+from tests.simulation.story import CLOSING_TOPICS, WINDOWS, Output, Story, output
+
+SERVICES = ("analytics", "risk", "limits", "recorder")
+DEADLINE_SECONDS = 150.0
+SEND_RECORDS = 50
+ENVIRONMENT = {
+    "TAILSTREAM_SESSION_TIMEOUT_MS": "2000",
+    "TAILSTREAM_HEARTBEAT_INTERVAL_MS": "300",
+    "TAILSTREAM_REBALANCE_TIMEOUT_MS": "10000",
+    "TAILSTREAM_TRANSACTION_TIMEOUT_MS": "10000",
+    "TAILSTREAM_TRANSACTION_CLOSES_MAX": "2",
+    "TAILSTREAM_LOG_LEVEL": "INFO",
+    **{f"TAILSTREAM_{name.upper()}": str(value) for name, value in WINDOWS.items()},
+}
+TABLES = {
+    "analytics.metrics.v1": "analytics_metrics",
+    "analytics.valuations.v1": "portfolio_valuations",
+    "risk.metrics.v1": "risk_metrics",
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What stands on the bus and in the database once all is done."""
+
+    outputs: tuple[Output, ...]
+    """As a read_committed reader finds them, repeats included."""
+    evaluations: dict[str, tuple[int, str, str]]
+    """Of each limit: how often it was evaluated at a close, the chain over those evaluations, its level."""
+    alerts: dict[str, list[tuple[str, str, str]]]
+    """Of each limit: its closing alerts in order (alert id, state, period); what the outbox repeated is there once."""
+    rows: dict[str, int]
+    """Rows of each history table; a primary key sees to it that none stands twice."""
+    quarantined: int
+
+
+@dataclass
+class System:
+    """Replicas of the four services that keep something, on topics and a database of their own."""
+
+    stack: Stack
+    prefix: str
+    database: str
+    partitions: int
+    replicas: dict[str, list[Replica]] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> ServiceSettings:
+        return ServiceSettings(kafka=self.stack.addresses.kafka, topic_prefix=self.prefix)
+
+    def create(self, *, each: int = 1, **environment: str) -> None:
+        """Make ``each`` replicas of every service; ``environment`` is told to all of them."""
+        migrate(self.database)
+        told = ENVIRONMENT | environment
+        told |= {"TAILSTREAM_TOPIC_PREFIX": self.prefix, "TAILSTREAM_POSTGRES": self.database}
+        for service in SERVICES:
+            made = [Replica.of(self.stack, service, number=n + 1, environment=told) for n in range(each)]
+            for replica in made:
+                replica.name = f"{self.prefix}{replica.name}"
+            self.replicas[service] = made
+
+    def all(self) -> list[Replica]:
+        return [replica for replicas in self.replicas.values() for replica in replicas]
+
+    def stop(self) -> None:
+        for replica in self.all():
+            if replica.exit_code is None:
+                replica.kill()
+
+    async def define(self, story: Story) -> None:
+        """Submit the story's limits and wait until each is accepted."""
+        await self.publish(story.commands)
+        await self.until(lambda: self._count(OUTCOMES), len(story.commands))
+
+    async def publish(self, emissions: tuple[Emission, ...]) -> None:
+        outlet = Outlet(self.settings, "story", partitions=lambda: self.partitions)
+        await outlet.start()
+        try:
+            for start in range(0, len(emissions), SEND_RECORDS):
+                await outlet.publish(emissions[start : start + SEND_RECORDS])
+        finally:
+            await outlet.stop()
+
+    @asynccontextmanager
+    async def kept_alive(self, **next_time: str) -> AsyncIterator[None]:
+        """Start again whatever ends inside; the first one that ends is told ``next_time`` beside its environment."""
+        keeper = asyncio.create_task(self._keep_alive(next_time))
+        try:
+            yield
+        finally:
+            keeper.cancel()
+            await asyncio.gather(keeper, return_exceptions=True)
+
+    async def _keep_alive(self, next_time: dict[str, str]) -> None:
+        while True:
+            for replica in self.all():
+                if replica.exit_code is not None:
+                    replica.start(**{"TAILSTREAM_FAILPOINT": "", **next_time})
+                    next_time = {}
+            await asyncio.sleep(0.05)
+
+    async def measured(self, story: Story) -> None:
+        """Wait until every output is on the bus, every close evaluated and every row written."""
+        wanted = sorted(story.evaluations.items())
+        await self.until(self._outputs, len(story.expected))
+        await self.until(self._evaluations, sum(count for _, count in wanted))
+        await self.until(self._rows, len(story.expected))
+
+    async def until(self, measure: Callable[[], Awaitable[int]], wanted: int) -> None:
+        """Wait until ``measure`` has reached ``wanted``."""
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while (reached := await measure()) < wanted:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"expected {wanted} within {DEADLINE_SECONDS} s, was {reached}\n{self.state()}")
+            await asyncio.sleep(0.2)
+
+    def state(self) -> str:
+        """How every replica is, for whoever reads a failure."""
+        return "\n".join(f"{r.name}: exit {r.exit_code}, {r.not_ready()}\n{r.log_end()}" for r in self.all())
+
+    async def outcome(self) -> Outcome:
+        outputs = [output(r.topic, r.key or "", r.value or b"") for t in CLOSING_TOPICS for r in await self._read(t)]
+        alerts: dict[str, dict[str, tuple[str, str, str]]] = defaultdict(dict)
+        for record in await self._read(ALERTS):
+            alert = ALERTS.event.from_json(record.value or b"").model_dump(mode="json")
+            if alert["basis"] == "close":
+                step = (alert["alert_id"], alert["state"], alert["period"])
+                alerts[alert["limit_id"]].setdefault(alert["event_id"], step)
+        async with await psycopg.AsyncConnection.connect(self.database) as connection:
+            states = await (
+                await connection.execute("select limit_id, evaluations, chain, level from limits.states")
+            ).fetchall()
+        return Outcome(
+            outputs=tuple(outputs),
+            evaluations={limit: (count, chain, level) for limit, count, chain, level in states},
+            alerts={limit: list(steps.values()) for limit, steps in alerts.items()},
+            rows={topic: await self._row_count(table) for topic, table in TABLES.items()},
+            quarantined=await self._count(QUARANTINE),
+        )
+
+    async def _read(self, topic: Topic) -> list[Record]:
+        width = 1 if topic is QUARANTINE else self.partitions
+        return [r for p in range(width) for r in await read_back(self.settings, Shard(topic.name, p))]
+
+    async def _count(self, topic: Topic) -> int:
+        return len(await self._read(topic))
+
+    async def _outputs(self) -> int:
+        return sum([await self._count(topic) for topic in CLOSING_TOPICS])
+
+    async def _evaluations(self) -> int:
+        return await self._ask("select coalesce(sum(evaluations), 0) from limits.states")
+
+    async def _rows(self) -> int:
+        return sum([await self._row_count(table) for table in TABLES.values()])
+
+    async def _row_count(self, table: str) -> int:
+        return await self._ask(f"select count(*) from history.{table}")
+
+    async def _ask(self, query: str) -> int:
+        async with await psycopg.AsyncConnection.connect(self.database) as connection:
+            row = await (await connection.execute(query)).fetchone()
+        return int(row[0]) if row else 0
+
+
+def deaths(log: Path) -> list[str]:
+    """What the processes wrote that died at a failpoint: where, and in the middle of what."""
+    return log.read_text().splitlines() if log.exists() else []
