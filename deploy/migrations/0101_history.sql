@@ -2,9 +2,9 @@
 -- its columns are what one searches by. json keeps those bytes, where jsonb would rewrite them and cost twice as much
 -- to take in. Every primary key holds the time column, so that a table can become a hypertable later.
 
-create schema if not exists history;
+create schema history;
 
-create table if not exists history.analytics_metrics (
+create table history.analytics_metrics (
     portfolio_id text collate "C" not null,
     analyzer text collate "C" not null,
     period text collate "C" not null,
@@ -18,10 +18,10 @@ create table if not exists history.analytics_metrics (
     event json not null,
     primary key (portfolio_id, analyzer, period, revision, as_of)
 );
-create index if not exists analytics_metrics_by_portfolio on history.analytics_metrics (portfolio_id, as_of desc);
-create index if not exists analytics_metrics_by_analyzer on history.analytics_metrics (analyzer, as_of desc);
+create index analytics_metrics_by_portfolio on history.analytics_metrics (portfolio_id, as_of desc);
+create index analytics_metrics_by_analyzer on history.analytics_metrics (analyzer, as_of desc);
 
-create table if not exists history.portfolio_valuations (
+create table history.portfolio_valuations (
     portfolio_id text collate "C" not null,
     period text collate "C" not null,
     revision integer not null,
@@ -40,10 +40,10 @@ create table if not exists history.portfolio_valuations (
     event json not null,
     primary key (portfolio_id, period, revision, as_of)
 );
-create index if not exists portfolio_valuations_by_portfolio on history.portfolio_valuations (portfolio_id, as_of desc);
-create index if not exists portfolio_valuations_by_time on history.portfolio_valuations using brin (as_of);
+create index portfolio_valuations_by_portfolio on history.portfolio_valuations (portfolio_id, as_of desc);
+create index portfolio_valuations_by_time on history.portfolio_valuations using brin (as_of);
 
-create table if not exists history.risk_metrics (
+create table history.risk_metrics (
     portfolio_id text collate "C" not null,
     period text collate "C" not null,
     revision integer not null,
@@ -58,11 +58,11 @@ create table if not exists history.risk_metrics (
     event json not null,
     primary key (portfolio_id, period, revision, as_of)
 );
-create index if not exists risk_metrics_by_portfolio on history.risk_metrics (portfolio_id, as_of desc);
-create index if not exists risk_metrics_by_time on history.risk_metrics using brin (as_of);
+create index risk_metrics_by_portfolio on history.risk_metrics (portfolio_id, as_of desc);
+create index risk_metrics_by_time on history.risk_metrics using brin (as_of);
 
 -- Where a limit stood at as_of, the newest word of it; a live state never replaces a close's.
-create table if not exists history.limit_states (
+create table history.limit_states (
     portfolio_id text collate "C" not null,
     limit_id text collate "C" not null,
     basis text collate "C" not null,
@@ -82,11 +82,11 @@ create table if not exists history.limit_states (
     event json not null,
     primary key (portfolio_id, limit_id, basis, as_of)
 );
-create index if not exists limit_states_by_portfolio on history.limit_states (portfolio_id, as_of desc);
-create index if not exists limit_states_by_time on history.limit_states using brin (as_of);
+create index limit_states_by_portfolio on history.limit_states (portfolio_id, as_of desc);
+create index limit_states_by_time on history.limit_states using brin (as_of);
 
 -- Every step of every alert.
-create table if not exists history.risk_events (
+create table history.risk_events (
     event_id uuid not null,
     as_of timestamptz not null,
     alert_id uuid not null,
@@ -105,12 +105,12 @@ create table if not exists history.risk_events (
     event json not null,
     primary key (event_id, as_of)
 );
-create index if not exists risk_events_by_portfolio on history.risk_events (portfolio_id, as_of desc);
-create index if not exists risk_events_by_type on history.risk_events (event_type, as_of desc);
-create index if not exists risk_events_by_alert on history.risk_events (alert_id, as_of);
+create index risk_events_by_portfolio on history.risk_events (portfolio_id, as_of desc);
+create index risk_events_by_type on history.risk_events (event_type, as_of desc);
+create index risk_events_by_alert on history.risk_events (alert_id, as_of);
 
 -- Every version of every book, also those that the compacted topic no longer has.
-create table if not exists history.holdings (
+create table history.holdings (
     portfolio_id text collate "C" not null,
     version bigint not null,
     effective_at timestamptz not null,
@@ -119,4 +119,4 @@ create table if not exists history.holdings (
     event json not null,
     primary key (portfolio_id, version, effective_at)
 );
-create index if not exists holdings_by_portfolio on history.holdings (portfolio_id, effective_at desc);
+create index holdings_by_portfolio on history.holdings (portfolio_id, effective_at desc);

@@ -73,9 +73,7 @@ def migrate(url: str) -> list[str]:
         try:
             _apply(url)
         except psycopg.Error as error:
-            raise MigrationFailed(f"{', '.join(_pending(guard))}: {error}") from error
-        if left := _pending(guard):
-            raise MigrationFailed(f"expected all migrations to be applied, still missing: {', '.join(left)}")
+            raise MigrationFailed(f"{next(iter(_pending(guard)), 'migrations')}: {error}") from error
     return missing
 
 
@@ -111,7 +109,10 @@ def _names() -> list[str]:
 def _apply(url: str) -> None:
     with yoyo.get_backend(urlsplit(url)._replace(scheme="postgresql+psycopg").geturl()) as backend:
         backend.break_lock()
-        backend.apply_migrations(backend.to_apply(yoyo.read_migrations(str(migrations_directory()))))
+        for migration in backend.to_apply(yoyo.read_migrations(str(migrations_directory()))):
+            with backend.transaction():  # yoyo's own way notes it in a second transaction, which a kill may prevent
+                migration.process_steps(backend, "apply")
+                backend.mark_one(migration)
 
 
 @contextmanager

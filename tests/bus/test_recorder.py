@@ -2,14 +2,8 @@
 
 import asyncio
 import hashlib
-import os
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
-from datetime import UTC, datetime, timedelta
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,139 +11,31 @@ import httpx
 import psycopg
 import pytest
 
-from contracts.alerts import AlertChanged
-from contracts.analytics import AnalyticsComputed, PortfolioValued
-from contracts.event import Basis, Cut, Event, Figure, Inputs, Status, event_id
-from contracts.limits import LimitState
-from contracts.portfolio import HoldingsReplaced
-from contracts.risk import MethodRisk, RiskMeasured, TailRisk
+from contracts.event import Event
 from contracts.system import RecordQuarantined
 from contracts.topics import ALERTS, HOLDINGS, METRICS, QUARANTINE, RISK, STATES, VALUATIONS, Topic
 from tailstream.cli.db import migrate
-from tailstream.runtime.outlets import Outlet
-from tailstream.runtime.records import Emission, Shard, emission, partition_of
+from tailstream.runtime.records import Emission, Shard, partition_of
 from tailstream.runtime.restore import read_back
 from tailstream.runtime.settings import ServiceSettings
 from tailstream.stack import Addresses
-
-PARTITIONS = 4
-FIRST_CLOSE = datetime(2020, 1, 2, 21, tzinfo=UTC)
-CUT = Cut(holdings=(3,) * PARTITIONS, definitions=(2,) * PARTITIONS, instruments=25, actions=0)
-OK = Figure(value=1.0)
-DEADLINE_SECONDS = 40.0
-
-
-def close_of(day: int, portfolio: str) -> dict[str, Any]:
-    as_of = FIRST_CLOSE + timedelta(days=day)
-    inputs = Inputs(close_offset=day, cut=CUT, book="b" * 64, market="m" * 64, models={"basic": "1"})
-    return {
-        "portfolio_id": portfolio,
-        "period": as_of.date().isoformat(),
-        "as_of": as_of,
-        "basis": Basis.CLOSE,
-        "currency": "USD",
-        "coverage": 1.0,
-        "inputs": inputs,
-    }
-
-
-def metrics_of(day: int, portfolio: str, analyzer: str = "basic") -> AnalyticsComputed:
-    close = close_of(day, portfolio)
-    return AnalyticsComputed(
-        event_id=event_id(METRICS.name, portfolio, analyzer, close["period"], 0),
-        analyzer=analyzer,
-        n_obs=500,
-        figures={"nav": Figure(value=0.1 + day), "sharpe": Figure(value=None, status=Status.ZERO_VARIANCE)},
-        **close,
-    )
-
-
-def valuation_of(day: int, portfolio: str) -> PortfolioValued:
-    close = close_of(day, portfolio)
-    undefined = Figure(value=None, status=Status.INSUFFICIENT)
-    return PortfolioValued(
-        event_id=event_id(VALUATIONS.name, portfolio, close["period"], 0),
-        **{"nav": Figure(value=1e6 + 1 / 3), "pnl": OK, "period_return": undefined, "gross": OK, "net": OK},
-        flow=OK,
-        holdings_version=1,
-        **close,
-    )
-
-
-def risk_of(day: int, portfolio: str) -> RiskMeasured:
-    close = close_of(day, portfolio)
-    levels = {"0.99": TailRisk(var=2.0, es=3.0, var_fraction=0.02, es_fraction=0.03)}
-    return RiskMeasured(
-        event_id=event_id(RISK.name, portfolio, close["period"], 0),
-        nav=OK,
-        gross=OK,
-        n_obs=500,
-        methods={"historical": MethodRisk(status=Status.OK, levels=levels)},
-        **close,
-    )
-
-
-def state_of(portfolio: str, utilisation: float, *, as_of: datetime | None = FIRST_CLOSE) -> LimitState:
-    return LimitState(
-        event_id=event_id(STATES.name, portfolio, "var", str(utilisation)),
-        limit_id="var",
-        portfolio_id=portfolio,
-        metric="var_99",
-        version=1,
-        base=0.05,
-        effective=0.05,
-        currency=None,
-        basis=Basis.CLOSE,
-        period=None if as_of is None else as_of.date().isoformat(),
-        as_of=as_of,
-        value=utilisation * 0.05,
-        status=Status.OK,
-        utilisation=utilisation,
-        level="ok",
-        live_level="ok",
-        evaluations=1,
-        chain="c" * 64,
-    )
-
-
-def alert_of(portfolio: str, state: str = "raised") -> AlertChanged:
-    return AlertChanged.model_validate(
-        {
-            "event_id": event_id(ALERTS.name, portfolio, state),
-            "alert_id": event_id(ALERTS.name, portfolio),
-            "portfolio_id": portfolio,
-            "limit_id": "var",
-            "type": "limit_breach",
-            "severity": "critical",
-            "state": state,
-            "basis": "close",
-            "period": "2020-01-02",
-            "as_of": FIRST_CLOSE,
-            "value": 0.06,
-            "threshold": 0.05,
-            "utilisation": 1.2,
-            "message": "VaR 99 is above its limit",
-            "raised_at": FIRST_CLOSE,
-        }
-    )
-
-
-def holdings_of(portfolio: str, version: int = 1) -> HoldingsReplaced:
-    return HoldingsReplaced(
-        portfolio_id=portfolio,
-        version=version,
-        effective_at=FIRST_CLOSE,
-        positions={"JPM": 10.0},
-        cash={"USD": 5.0},
-    )
-
-
-def records(topic: Topic, *events: Any) -> list[Emission]:
-    return [emission(topic, event, key=event.portfolio_id, portfolio_id=event.portfolio_id) for event in events]
-
-
-def raw(topic: Topic, portfolio: str, value: bytes | None, *, placed_as: str | None = None) -> Emission:
-    return Emission(topic, portfolio, placed_as or portfolio, value)
+from tests.recorded import (
+    DEADLINE_SECONDS,
+    FIRST_CLOSE,
+    PARTITIONS,
+    Recorder,
+    alert_of,
+    holdings_of,
+    metrics_of,
+    publish,
+    raw,
+    records,
+    risk_of,
+    rows,
+    state_of,
+    until,
+    valuation_of,
+)
 
 
 @pytest.fixture
@@ -163,68 +49,9 @@ def history(database: str) -> str:
     return database
 
 
-class Recorder:
-    """A recorder process of a test."""
-
-    def __init__(self, settings: ServiceSettings, database: str, logs: Path) -> None:
-        self._environment = {
-            **os.environ,
-            "TAILSTREAM_KAFKA": settings.kafka,
-            "TAILSTREAM_TOPIC_PREFIX": settings.topic_prefix,
-            "TAILSTREAM_POSTGRES": database,
-            "TAILSTREAM_SESSION_TIMEOUT_MS": "6000",
-            "TAILSTREAM_HEARTBEAT_INTERVAL_MS": "500",
-        }
-        self._logs = logs
-
-    @contextmanager
-    def running(self, **environment: str) -> Iterator["subprocess.Popen[bytes]"]:
-        """A replica; killed at the end if it still lives."""
-        with self._logs.open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "services.recorder"], env={**self._environment, **environment}, stderr=log
-            )
-        try:
-            yield process
-        finally:
-            process.kill()
-            process.wait()
-
-    def logged(self) -> str:
-        return self._logs.read_text()
-
-
 @pytest.fixture
 def recorder(settings: ServiceSettings, history: str, tmp_path: Path) -> Recorder:
     return Recorder(settings, history, tmp_path / "recorder.log")
-
-
-@asynccontextmanager
-async def outlet_of(settings: ServiceSettings) -> AsyncIterator[Outlet]:
-    outlet = Outlet(settings, "test", partitions=lambda: PARTITIONS)
-    await outlet.start()
-    try:
-        yield outlet
-    finally:
-        await outlet.stop()
-
-
-async def publish(settings: ServiceSettings, emissions: Sequence[Emission]) -> None:
-    async with outlet_of(settings) as outlet:
-        await outlet.publish(emissions)
-
-
-async def until(condition: Callable[[], Awaitable[Any]], expected: Any, seconds: float = DEADLINE_SECONDS) -> None:
-    """Await that ``condition`` answers ``expected``."""
-    deadline = time.monotonic() + seconds
-    while (found := await condition()) != expected:
-        assert time.monotonic() < deadline, f"expected {expected} within {seconds} s, was {found}"
-        await asyncio.sleep(0.05)
-
-
-def rows(database: str, query: str) -> list[tuple[Any, ...]]:
-    with psycopg.connect(database) as connection:
-        return connection.execute(query).fetchall()  # type: ignore[call-overload,no-any-return]
 
 
 def counting(database: str, *tables: str) -> Callable[[], Awaitable[list[int]]]:
@@ -275,7 +102,9 @@ async def test_a_figure_that_is_undefined_is_null_and_one_that_is_not_is_exact(
 
 async def test_one_bad_record_costs_only_itself(settings: ServiceSettings, history: str, recorder: Recorder) -> None:
     good = metrics_of(0, "book-1").to_json()
-    elsewhere = next(p for p in map("book-{}".format, range(99)) if partition_of(p, 4) != partition_of("book-1", 4))
+    elsewhere = next(
+        p for p in map("book-{}".format, range(99)) if partition_of(p, PARTITIONS) != partition_of("book-1", PARTITIONS)
+    )
     bad = {
         "Invalid JSON": raw(METRICS, "book-1", b"\x00\xff garbage"),
         "n_obs: Input should be a valid integer": raw(
