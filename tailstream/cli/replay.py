@@ -10,9 +10,13 @@ DATE = ["%Y-%m-%d"]
 
 
 def replay(
-    from_: Annotated[datetime | None, typer.Option("--from", formats=DATE, help="First day. [default: 2007]")] = None,
-    to: Annotated[datetime | None, typer.Option("--to", formats=DATE, help="Last day. [default: the last]")] = None,
-    speed: Annotated[str | None, typer.Option(help="Trading days a second, or max. [default: 1]")] = None,
+    from_: Annotated[
+        datetime | None, typer.Option("--from", formats=DATE, help="First day.", show_default="2007-01-01")
+    ] = None,
+    to: Annotated[
+        datetime | None, typer.Option("--to", formats=DATE, help="Last day.", show_default="2022-12-28")
+    ] = None,
+    speed: Annotated[str | None, typer.Option(help="Trading days a second, or max.", show_default="1")] = None,
     once: Annotated[bool, typer.Option("--once", help="Stop after the last day.")] = False,
     prepare: Annotated[bool, typer.Option("--prepare", help="Stop before the first day with books closes.")] = False,
 ) -> None:

@@ -23,7 +23,7 @@ from tailstream.sources.history import load_history
 from tailstream.sources.passes import Plan
 from tailstream.stack import Addresses
 
-DEADLINE_SECONDS = 60.0
+DEADLINE_SECONDS = 120.0
 FIRST, LAST = date(2007, 1, 1), date(2007, 7, 31)  # two quarters begin, a trade is late, a book is closed
 WARM_UP, SLICES = 5, 2
 PLAN = {
