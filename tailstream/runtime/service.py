@@ -150,7 +150,7 @@ class Service:
             lifespan="off",
             log_config=None,
             access_log=False,
-            ws_max_size=64 * 1024,
+            ws_max_size=1024 * 1024,  # what is served has limits of its own, and says so with its own close code
             ws_per_message_deflate=False,
         )
         server = _Server(config)
