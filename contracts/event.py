@@ -8,10 +8,14 @@ from enum import StrEnum
 from typing import Annotated, Literal, NamedTuple, Self
 from uuid import UUID, uuid5
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 EVENT_IDS = UUID("6f1ad1a3-53c9-5a41-9b0d-7a1d3f0c2e55")
 """Namespace of all event ids: an id is a function of what the event is about, never of a clock or of chance."""
+
+EVENT_BYTES_MAX = 900_000
+"""A larger event is neither published nor read: a broker takes no record of more than 1 MB."""
 
 PortfolioId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{1,64}$")]
 InstrumentId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{1,64}$")]
@@ -56,18 +60,25 @@ class Event(Part):
     def from_json(cls, value: bytes) -> Self:
         """Read as a consumer does: a field from a newer schema is ignored, a missing or wrong one is refused.
 
-        Types are strict: a number written as a string is wrong.
+        Types are strict: a number written as a string is wrong. So is an event of more than ``EVENT_BYTES_MAX``.
 
         Raises
         ------
         pydantic.ValidationError
             Naming every field that is missing or wrong.
         """
+        if len(value) > EVENT_BYTES_MAX:
+            raise ValidationError.from_exception_data(cls.__name__, [_too_large(value)])
         return cls.model_validate_json(value, strict=True, extra="ignore")
 
     def to_json(self) -> bytes:
         """The bytes that go onto the bus; equal events have equal bytes."""
         return self.__pydantic_serializer__.to_json(self)
+
+
+def _too_large(value: bytes) -> InitErrorDetails:
+    message = PydanticCustomError("too_large", "expected at most {most} bytes", {"most": EVENT_BYTES_MAX})
+    return InitErrorDetails(type=message, loc=("value",), input=len(value))
 
 
 class Figure(Part):

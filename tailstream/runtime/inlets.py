@@ -317,11 +317,7 @@ class BroadcastReader:
         return self._positions[TopicPartition(self._service.settings.topic_prefix + shard.topic, shard.partition)]
 
     async def _assign(self, consumer: AIOKafkaConsumer) -> None:
-        where = [
-            TopicPartition(name, partition)
-            for name in self._starts
-            for partition in range(self._widths[name])
-        ]
+        where = [TopicPartition(name, partition) for name in self._starts for partition in range(self._widths[name])]
         consumer.assign(where)
         self._ends = {w: int(end) for w, end in (await consumer.end_offsets(where)).items()}
         begins = await consumer.beginning_offsets(where)

@@ -14,14 +14,12 @@ from typing import Any, NoReturn
 from aiokafka import AIOKafkaProducer
 from aiokafka.structs import RecordMetadata
 
+from contracts.event import EVENT_BYTES_MAX
 from contracts.topics import Topic
 from tailstream.runtime.errors import EventTooLarge
 from tailstream.runtime.failpoints import failpoint
 from tailstream.runtime.records import Emission, placement
 from tailstream.runtime.settings import ServiceSettings
-
-EVENT_BYTES_MAX = 900_000
-"""A larger record is refused before it is sent: the broker's own refusal would leave the producer unusable."""
 
 PRODUCER: dict[str, Any] = {
     "linger_ms": 0,
@@ -129,7 +127,7 @@ class ShardOutlet:
 
 
 def check_sizes(emissions: Sequence[Emission]) -> None:
-    """Refuse an emission that no broker would take; nothing after encode checks it."""
+    """Refuse an emission that is too large; the broker's own refusal would leave the producer unusable."""
     for emission in emissions:
         if emission.value is not None and len(emission.value) > EVENT_BYTES_MAX:
             raise EventTooLarge(

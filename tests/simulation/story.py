@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from itertools import islice
@@ -89,49 +89,74 @@ class Story:
         return {_limit(c).limit_id: closes[_limit(c).portfolio_id] for c in self.commands}
 
 
-def tell(*, partitions: int, closes: int, slices: int = 0) -> Story:
-    """The story of ``closes`` days with books."""
+def tell(*, partitions: int, closes: int, slices: int = 0, spoil: "Spoil | None" = None) -> Story:
+    """The story of ``closes`` days with books; ``spoil`` may put more onto the log, and change a close."""
     history = load_history()
     plan = Plan(FIRST, LAST, warm_up_closes=WARM_UP_CLOSES, once=True)
-    log = _Log(partitions)
-    records = [log.append(INSTRUMENTS, i.instrument_id, i) for i in instruments(history)]
+    log = Log(partitions, spoil)
+    for instrument in instruments(history):
+        log.append(INSTRUMENTS, instrument.instrument_id, instrument)
     for day in islice(days(history, plan), WARM_UP_CLOSES + closes):
-        records += log.day(day, slices)
+        log.day(day, slices)
     expected = tuple(_measured(log))
-    return Story(partitions, tuple(_commands(expected)), tuple(records), expected)
+    return Story(partitions, tuple(_commands(expected)), tuple(log.emissions), expected)
 
 
-class _Log:
+class Log:
     """Gives every record its offset, and every close its cut."""
 
-    def __init__(self, partitions: int) -> None:
+    def __init__(self, partitions: int, spoil: "Spoil | None" = None) -> None:
         self.partitions = partitions
+        self.emissions: list[Emission] = []
         self.arrivals: list[Arrival] = []
+        """What a reader makes of the emissions."""
+        self.raw: bytes | None = None
+        """The bytes of the next event that is appended, where they are not its own."""
+        self._spoil = spoil
+        self._days = 0
         self._ends: dict[tuple[str, int], int] = defaultdict(int)
 
-    def append(self, topic: Topic, key: str, event: Event | None, portfolio_id: str | None = None) -> Emission:
+    def append(self, topic: Topic, key: str, event: Event | None, portfolio_id: str | None = None) -> None:
         partition = placement(topic, portfolio_id, self.partitions)
-        self.arrivals.append(Arrival(topic.name, partition, self._ends[topic.name, partition], key, event))
+        self.arrivals.append(Arrival(topic.name, partition, self.end(topic, partition), key, event))
         self._ends[topic.name, partition] += 1
-        return Emission(topic, key, portfolio_id, event.to_json() if event else None)
+        value = self.raw or (event.to_json() if event else None)
+        self.raw = None
+        self.emissions.append(Emission(topic, key, portfolio_id, value))
 
-    def day(self, day: TradingDay, slices: int) -> Iterator[Emission]:
-        yield from self._changes(day.at_open)
+    def append_raw(self, topic: Topic, key: str, value: bytes, portfolio_id: str) -> int:
+        """Put bytes onto the log that no reader should take; return the partition, that of ``portfolio_id``."""
+        partition = placement(topic, portfolio_id, self.partitions)
+        self._ends[topic.name, partition] += 1
+        self.emissions.append(Emission(topic, key, portfolio_id, value))
+        return partition
+
+    def end(self, topic: Topic, partition: int) -> int:
+        return self._ends[topic.name, partition]
+
+    def day(self, day: TradingDay, slices: int) -> None:
+        self._changes(day.at_open)
         if not day.warm_up:
+            self._days += 1
             for seen in day.slices(slices, "story"):
-                yield self.append(PRICES, "story", seen)
-        yield from self._changes(day.at_close)
-        prices = dict(day.prices)
-        close = PeriodClosed(source="story", period=day.period, as_of=day.as_of, prices=prices, cut=self._cut())
-        yield self.append(CLOSES, "story", close)
+                self.append(PRICES, "story", seen)
+        self._changes(day.at_close)
+        close = self._close(day)
+        if self._spoil is not None:
+            close = self._spoil(self, self._days, close)
+        self.append(CLOSES, "story", close)
 
-    def _changes(self, changes: Changes) -> Iterator[Emission]:
+    def _close(self, day: TradingDay) -> PeriodClosed:
+        prices = dict(day.prices)
+        return PeriodClosed(source="story", period=day.period, as_of=day.as_of, prices=prices, cut=self._cut())
+
+    def _changes(self, changes: Changes) -> None:
         for defined in changes.definitions:
-            yield self.append(DEFINITIONS, defined.portfolio_id, defined, defined.portfolio_id)
+            self.append(DEFINITIONS, defined.portfolio_id, defined, defined.portfolio_id)
         for held in changes.holdings:
-            yield self.append(HOLDINGS, held.portfolio_id, held, held.portfolio_id)
+            self.append(HOLDINGS, held.portfolio_id, held, held.portfolio_id)
         for portfolio_id in changes.closed:
-            yield self.append(DEFINITIONS, portfolio_id, None, portfolio_id)
+            self.append(DEFINITIONS, portfolio_id, None, portfolio_id)
 
     def _cut(self) -> Cut:
         return Cut(
@@ -142,7 +167,10 @@ class _Log:
         )
 
 
-def _measured(log: _Log) -> Iterator[Output]:
+Spoil = Callable[[Log, int, PeriodClosed], PeriodClosed]
+
+
+def _measured(log: Log) -> Iterator[Output]:
     engines: tuple[tuple[ClosingEngine, Encoder], ...] = (
         (analytics.make_engine(AnalyticsSettings(**WINDOWS), log.partitions), encode_analytics),
         (risk.make_engine(RiskSettings(**WINDOWS), log.partitions), encode_risk),
@@ -152,12 +180,12 @@ def _measured(log: _Log) -> Iterator[Output]:
             yield output(made.topic.name, made.key, made.value or b"")
 
 
-def _closed(engine: ClosingEngine, encode: Encoder, log: _Log) -> Iterator[Emission]:
+def _closed(engine: ClosingEngine, encode: Encoder, log: Log) -> Iterator[Emission]:
     world = engine.world
     for arrival in log.arrivals:
         world.fold(arrival)
         world.read_to(arrival.topic, arrival.partition, arrival.offset + 1)
-    assert world.open() == []
+    world.open()
     for partition in range(log.partitions):
         world.adopt(partition, None)
         for row in world.due(partition):
