@@ -2,37 +2,28 @@
 
 from collections.abc import Sequence
 
-from pydantic import ValidationError
-
-from contracts.event import Arrival, Basis, Event, Measured
-from contracts.limits import LimitCommandIssued
+from contracts.event import Arrival, Basis, Measured
 from contracts.topics import ANALYTICS_LIVE, COMMANDS, METRICS, RISK, RISK_LIVE, VALUATIONS, Topic
 from services.limits.figures import ANALYZER_FIGURES
 from services.limits.waiting import Place
-from tailstream.runtime.records import Record, Rejected, event_of, misplaced
+from tailstream.runtime import decoding
+from tailstream.runtime.records import Record, Rejected, event_of
 
 INPUTS: tuple[Topic, ...] = (METRICS, VALUATIONS, ANALYTICS_LIVE, RISK, RISK_LIVE, COMMANDS)
-_BASIS = {
-    METRICS.name: Basis.CLOSE,
-    VALUATIONS.name: Basis.CLOSE,
-    RISK.name: Basis.CLOSE,
-    ANALYTICS_LIVE.name: Basis.LIVE,
-    RISK_LIVE.name: Basis.LIVE,
-}
+_LIVE = frozenset({ANALYTICS_LIVE.name, RISK_LIVE.name})
 _OTHER_ANALYZERS = (b'"analyzer":"returns"',)
 """As our own producer writes them: recognised without being read, because no limit is held against their figures."""
 
 
 def decode(records: Sequence[Record], partitions: int) -> tuple[list[Arrival], list[Rejected]]:
     """The arrivals in the order of their records, and the refused records; what no limit needs is neither."""
-    arrivals, rejected = list[Arrival](), list[Rejected]()
-    for record in records:
-        if _is_needed(record):
-            match _read(record, partitions):
-                case Rejected() as refusal:
-                    rejected.append(refusal)
-                case Arrival(event=event) as arrival if _is_evaluated(event):
-                    arrivals.append(arrival)
+    read, rejected = decoding.decode([record for record in records if _is_needed(record)], partitions)
+    arrivals = list[Arrival]()
+    for arrival in read:
+        if (wrong := _wrong_basis(arrival)) is not None:
+            rejected.append(Rejected(_record_at(arrival, records), wrong[1], wrong[0]))
+        elif _is_evaluated(arrival):
+            arrivals.append(arrival)
     return arrivals, rejected
 
 
@@ -44,42 +35,28 @@ def restored(place: Place, value: bytes) -> Arrival:
 
 
 def _is_needed(record: Record) -> bool:
-    if record.value is None:
-        return record.topic not in (ANALYTICS_LIVE.name, RISK_LIVE.name)  # there it says: no live figures any more
-    return record.topic != METRICS.name or not any(name in record.value for name in _OTHER_ANALYZERS)
+    return record.topic != METRICS.name or not any(name in (record.value or b"") for name in _OTHER_ANALYZERS)
 
 
-def _is_evaluated(event: Event | None) -> bool:
-    analyzer = getattr(event, "analyzer", None)
-    return analyzer is None or analyzer in ANALYZER_FIGURES
+def _is_evaluated(arrival: Arrival) -> bool:
+    """Not a tombstone, which says that there are no live figures any more, nor an analyzer that no limit knows."""
+    analyzer = getattr(arrival.event, "analyzer", None)
+    return arrival.event is not None and (analyzer is None or analyzer in ANALYZER_FIGURES)
 
 
-def _read(record: Record, partitions: int) -> Arrival | Rejected:
-    if record.value is None:
-        return Rejected(record, "value: expected an event, was a tombstone")
-    try:
-        event = event_of(record)
-    except ValidationError as error:
-        return _refused(record, error)
-    assert isinstance(event, Measured | LimitCommandIssued)
-    refusal = misplaced(record, event.portfolio_id, partitions) or _of_wrong_basis(record, event)
-    return refusal or Arrival(record.topic, record.partition, record.offset, record.key or "", event)
-
-
-def _refused(record: Record, error: ValidationError) -> Rejected:
-    first = error.errors(include_url=False)[0]
-    field = ".".join(str(part) for part in first["loc"]) or None
-    was = repr(first["input"])[:80]
-    return Rejected(record, f"{field or 'value'}: {first['msg']}, was {was}", field)
-
-
-def _of_wrong_basis(record: Record, event: Measured | LimitCommandIssued) -> Rejected | None:
+def _wrong_basis(arrival: Arrival) -> tuple[str, str] | None:
+    """The field that does not go with the topic, and why."""
+    event = arrival.event
     if not isinstance(event, Measured):
         return None
-    expected = _BASIS[record.topic]
-    if event.basis != expected:
-        return Rejected(record, f"basis: expected {expected} on {record.topic}, was {event.basis}", "basis")
-    if (event.period is None) != (expected == Basis.LIVE):
-        wanted = "null" if expected == Basis.LIVE else "one"
-        return Rejected(record, f"period: expected {wanted} on {record.topic}, was {event.period}", "period")
+    basis = Basis.LIVE if arrival.topic in _LIVE else Basis.CLOSE
+    if event.basis != basis:
+        return "basis", f"basis: expected {basis} on {arrival.topic}, was {event.basis}"
+    if (event.period is None) != (basis == Basis.LIVE):
+        wanted = "null" if basis == Basis.LIVE else "a period"
+        return "period", f"period: expected {wanted} on {arrival.topic}, was {event.period}"
     return None
+
+
+def _record_at(arrival: Arrival, records: Sequence[Record]) -> Record:
+    return next(record for record in records if record[:3] == arrival[:3])

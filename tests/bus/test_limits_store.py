@@ -175,7 +175,7 @@ async def test_what_was_committed_and_not_published_is_published_first_by_the_ne
     assert heir.published == change.emissions, "the outbox is empty once it was published"
 
 
-@pytest.mark.parametrize("crash", (1, 4, 9, 33, 58))
+@pytest.mark.parametrize("crash", [1, 4, 9, 33, 58])
 async def test_a_restart_at_any_record_goes_on_with_the_same_bytes(make_owner: MakeOwner, crash: int) -> None:
     records = history()
     first = await make_owner("first")
