@@ -6,17 +6,17 @@ import signal
 from types import FrameType
 from typing import Annotated, Any, NoReturn
 
-import psutil
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from tailstream.stack import Stack, StackError
 from tailstream.stack.addresses import VARIABLES
-from tailstream.stack.run import Member, standing_directory
+from tailstream.stack.run import standing_directory
 
 app = typer.Typer(help="Kafka, PostgreSQL and Redis on this machine.", no_args_is_help=True)
 _told = Console(stderr=True, highlight=False, soft_wrap=True)
+_COLUMNS = ("name", "running", "pid", "port", "memory_mb")
 
 Brokers = Annotated[int, typer.Option(help="Kafka brokers: 1, or 3 for tests of fail-over.")]
 Docker = Annotated[bool, typer.Option("--docker", help="Run the servers as Docker containers.")]
@@ -100,39 +100,17 @@ def _document(stack: Stack | None) -> dict[str, Any]:
         "running": stack.is_running,
         "run_directory": str(stack.run.path),
         "addresses": {VARIABLES[server]: address for server, address in stack.run.record.addresses.items()},
-        "processes": [_row(member) for member in stack.run.record.members]
-        + [
-            {"name": container.name, "container": container.container_id, "port": container.port}
-            for container in stack.run.record.containers
-        ],
+        "processes": stack.processes(),
     }
-
-
-def _row(member: Member) -> dict[str, Any]:
-    process = member.identity.living()
-    return {
-        "name": member.name,
-        "running": process is not None,
-        "pid": member.identity.pid,
-        "port": member.port,
-        "memory_mb": round(_memory_bytes(process) / 1e6) if process else None,
-    }
-
-
-def _memory_bytes(process: psutil.Process) -> int:
-    try:
-        return int(process.memory_info().rss)
-    except psutil.Error:  # it ended just now
-        return 0
 
 
 def _table(stack: Stack) -> Table:
     document = _document(stack)
-    table = Table(title=f"{'running' if stack.is_running else 'incomplete'} in {document['run_directory']}")
-    for column in ("name", "running", "pid", "port", "memory_mb"):
+    table = Table(title=f"{'running' if document['running'] else 'incomplete'} in {document['run_directory']}")
+    for column in _COLUMNS:
         table.add_column(column.replace("_", " "), justify="left" if column == "name" else "right")
     for row in document["processes"]:
-        table.add_row(*(_shown(row.get(column)) for column in ("name", "running", "pid", "port", "memory_mb")))
+        table.add_row(*(_shown(row.get(column)) for column in _COLUMNS))
     return table
 
 

@@ -10,7 +10,7 @@ from testcontainers.core.container import DockerContainer
 
 from tailstream.stack.errors import DockerFailed
 from tailstream.stack.jars import Progress
-from tailstream.stack.kafka import SMALL_AND_QUICK, kafka_answers, replication
+from tailstream.stack.kafka import SMALL_AND_QUICK, STARTED, replication
 from tailstream.stack.ports import HOST, free_ports
 from tailstream.stack.postgres import SETTINGS, postgres_answers
 from tailstream.stack.processes import until
@@ -33,6 +33,7 @@ class _Plan:
     inside_port: int
     address: str
     answers: Callable[[str], bool]
+    """Whether it does its work by now, told its log: Docker's proxy accepts connections before the server does."""
     command: list[str] | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
 
@@ -66,6 +67,20 @@ def start_containers(
     return {name: plan.address for name, plan in plans.items()}
 
 
+def running_containers(run_id: str) -> set[str]:
+    """The ids of the run's containers that run.
+
+    Raises
+    ------
+    DockerFailed
+        When Docker does not answer any more.
+    """
+    try:
+        return {str(container.id) for container in _client().containers.list(filters=_of(run_id))}
+    except DockerException as error:
+        raise DockerFailed(f"Docker: expected the containers of run {run_id}, was: {error}") from error
+
+
 def remove_containers(run_id: str) -> None:
     """Remove every container of the run, written down or not, with its data.
 
@@ -75,10 +90,14 @@ def remove_containers(run_id: str) -> None:
         When Docker does not answer any more.
     """
     try:
-        for container in _client().containers.list(all=True, filters={"label": f"{_LABEL}={run_id}"}):
+        for container in _client().containers.list(all=True, filters=_of(run_id)):
             container.remove(force=True, v=True)
     except DockerException as error:
         raise DockerFailed(f"Docker: expected to remove the containers of run {run_id}, was: {error}") from error
+
+
+def _of(run_id: str) -> dict[str, str]:
+    return {"label": f"{_LABEL}={run_id}"}
 
 
 def _client() -> docker.DockerClient:
@@ -98,11 +117,15 @@ def _start(run: Run, name: str, plan: _Plan, port: int) -> None:
 
 
 def _await_answer(run: Run, name: str, plan: _Plan, within_seconds: float) -> None:
-    if until(lambda: plan.answers(plan.address), within_seconds=within_seconds):
-        return
     (started,) = (container for container in run.record.containers if container.name == name)
-    said = _client().containers.get(started.container_id).logs(tail=_LOG_LINES).decode(errors="replace")
-    raise DockerFailed(f"{name} ({IMAGES[name]}) did not answer within {within_seconds:.0f} s; it says:\n{said}")
+    container = _client().containers.get(started.container_id)
+
+    def said() -> str:
+        return str(container.logs().decode(errors="replace"))
+
+    if not until(lambda: plan.answers(said()), within_seconds=within_seconds):
+        tail = "\n  ".join(said().splitlines()[-_LOG_LINES:])
+        raise DockerFailed(f"{name} ({IMAGES[name]}) did not answer within {within_seconds:.0f} s; it says:\n  {tail}")
 
 
 def _kafka(port: int, password: str) -> _Plan:
@@ -119,19 +142,21 @@ def _kafka(port: int, password: str) -> _Plan:
     }
     properties = {**listeners, **replication(1), **SMALL_AND_QUICK}
     environment = {f"KAFKA_{name.upper().replace('.', '_')}": str(value) for name, value in properties.items()}
-    return _Plan(9092, f"{HOST}:{port}", kafka_answers, environment=environment)
+    return _Plan(9092, f"{HOST}:{port}", lambda said: STARTED in said, environment=environment)
 
 
 def _postgres(port: int, password: str) -> _Plan:
     url = f"postgresql://postgres:{password}@{HOST}:{port}/tailstream"
     environment = {"POSTGRES_PASSWORD": password, "POSTGRES_DB": "tailstream", "TIMESCALEDB_TELEMETRY": "off"}
     settings = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
-    return _Plan(5432, url, postgres_answers, command=["postgres", *settings], environment=environment)
+    command = ["postgres", *settings]
+    return _Plan(5432, url, lambda said: postgres_answers(url), command=command, environment=environment)
 
 
 def _redis(port: int, password: str) -> _Plan:
     command = ["valkey-server", "--requirepass", password, "--save", "", "--appendonly", "no"]
-    return _Plan(6379, f"redis://:{password}@{HOST}:{port}/0", redis_answers, command=command)
+    url = f"redis://:{password}@{HOST}:{port}/0"
+    return _Plan(6379, url, lambda said: redis_answers(url), command=command)
 
 
 _PLANS = {"kafka": _kafka, "postgres": _postgres, "redis": _redis}

@@ -19,7 +19,7 @@ _LOGGING = (
     # lists 300 settings at every start, of which server.properties has those that matter
     "-Dorg.slf4j.simpleLogger.log.org.apache.kafka.common.config.AbstractConfig=warn",
 )
-_STARTED = "Kafka Server started"
+STARTED = "Kafka Server started"
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Broker:
         self._settings().write_text("".join(rows))
         if not (self._directory / "data" / "meta.properties").exists():
             identity = ("--cluster-id", self._run.record.cluster_id, "--config", str(self._settings()))
-            run_tool(self._run, self.name, self._java("kafka.tools.StorageTool", "format", *identity))
+            run_tool(self._run, f"{self.name}: formatting", self._java("kafka.tools.StorageTool", "format", *identity))
 
     def command(self) -> Sequence[str]:
         """The JVM with Kafka in it."""
@@ -68,7 +68,7 @@ class Broker:
 
     def answers(self, said: str) -> bool:
         """Whether it is registered with the controllers, which it says, and accepts connections."""
-        return _STARTED in said and is_open(self.port)
+        return STARTED in said and is_open(self.port)
 
     def _settings(self) -> Path:
         return self._directory / "server.properties"

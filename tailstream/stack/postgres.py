@@ -82,9 +82,11 @@ class Postgres:
         password.touch(mode=0o600)
         password.write_text(self._run.record.password)
         who = ("-U", _SUPERUSER, "--auth=scram-sha-256", f"--pwfile={password}")
-        what = ("--no-sync", "--encoding=UTF8", "--locale=C.UTF-8", "-D", str(self._data))
+        # The locale that PostgreSQL brings with it: sorts the same on every machine.
+        text = ("--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C")
+        what = (*text, "--no-sync", "-D", str(self._data))
         try:
-            run_tool(self._run, self.name, (*_as_somebody(), str(_programs() / "initdb"), *who, *what))
+            run_tool(self._run, f"{self.name}: initdb", (*_as_somebody(), str(_programs() / "initdb"), *who, *what))
         finally:
             password.unlink()
 

@@ -50,6 +50,14 @@ def is_alive(process: psutil.Process) -> bool:
         return False
 
 
+def memory_mb(process: psutil.Process) -> int | None:
+    """What of ``process`` is resident, in MB; None when it ended just now."""
+    try:
+        return round(process.memory_info().rss / 1e6)
+    except psutil.Error:
+        return None
+
+
 def start(command: Sequence[str], *, directory: Path, log: Path, environment: dict[str, str]) -> Popen[bytes]:
     """Start ``command`` in a session of its own, so that a Ctrl-C at the terminal is not its business.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from subprocess import STDOUT, CalledProcessError, Popen, check_output
 from typing import Protocol
 
-from tailstream.stack.errors import PortTaken, ServerFailed
+from tailstream.stack.errors import PortTaken, RunDirectoryError, ServerFailed, StackError
 from tailstream.stack.ports import HOST, is_free
 from tailstream.stack.processes import MARK, until
 from tailstream.stack.run import Run
@@ -65,6 +65,8 @@ class Started:
             When it found another program on its port.
         ServerFailed
             When it ends, or does not answer in time; with the end of its log.
+        RunDirectoryError
+            When the disk is full.
         """
         if not until(self._has_answered_or_ended, within_seconds=within_seconds):
             raise self._failure(f"did not answer on port {self.server.port} within {within_seconds:.0f} s")
@@ -74,11 +76,11 @@ class Started:
     def _has_answered_or_ended(self) -> bool:
         return self.process.poll() is not None or self.server.answers(self.said())
 
-    def _failure(self, what: str) -> ServerFailed | PortTaken:
+    def _failure(self, what: str) -> StackError:
         said = self.said()
         if "address already in use" in said.lower():
             return port_taken(self.server)
-        return ServerFailed(f"{self.server.name} {what}; the end of its log:{_tail(said)}")
+        return _failed(f"{self.server.name} {what}", said)
 
 
 def check_port(server: Server) -> None:
@@ -93,23 +95,26 @@ def port_taken(server: Server) -> PortTaken:
 
 
 def run_tool(run: Run, name: str, command: Sequence[str]) -> None:
-    """Run a tool of the server called ``name`` to its end.
+    """Run a tool to its end; ``name`` says whose it is and what it does, for the error.
 
     Raises
     ------
     ServerFailed
         With what the tool said, when it fails.
+    RunDirectoryError
+        When the disk is full.
     """
     try:
         check_output(command, cwd=run.path, stderr=STDOUT, env={**os.environ, MARK: run.record.run_id})
     except CalledProcessError as error:
-        said = error.output.decode(errors="replace").strip()
-        raise ServerFailed(
-            f"{name}: {Path(command[0]).name} failed with exit code {error.returncode}: {said}"
-        ) from error
+        said = error.output.decode(errors="replace")
+        raise _failed(f"{name} failed with exit code {error.returncode}", said) from error
     except OSError as error:
         raise ServerFailed(f"{name}: {command[0]} cannot be run: {error.strerror}") from error
 
 
-def _tail(said: str) -> str:
-    return "".join(f"\n  {line}" for line in said.splitlines()[-_LOG_LINES:])
+def _failed(what: str, said: str) -> StackError:
+    tail = "".join(f"\n  {line}" for line in said.splitlines()[-_LOG_LINES:])
+    if "no space left on device" in said.lower():
+        return RunDirectoryError(f"{what}: the disk of the run directory is full; it says:{tail}")
+    return ServerFailed(f"{what}; it says:{tail}")

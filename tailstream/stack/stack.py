@@ -9,16 +9,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from subprocess import Popen
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from tailstream.stack.addresses import VARIABLES, Addresses, check_given, given_addresses
 from tailstream.stack.cache import locked
 from tailstream.stack.embedded import embedded_servers
-from tailstream.stack.errors import StackError
+from tailstream.stack.errors import RunDirectoryError, StackError
 from tailstream.stack.guard import dismiss_guard, start_guard
 from tailstream.stack.jars import Progress
-from tailstream.stack.processes import MARK, Identity, start
-from tailstream.stack.run import Member, Run, open_run, runs_lock, standing_directory
+from tailstream.stack.processes import MARK, Identity, memory_mb, start
+from tailstream.stack.run import Member, Record, Run, open_run, runs_lock, standing_directory
 from tailstream.stack.server import Server, Started, check_port
 from tailstream.stack.sweep import clear, sweep
 
@@ -89,6 +89,9 @@ class Stack:
         try:
             stack._guard = start_guard(run)
             stack._bring_up(docker, progress)
+        except OSError as error:
+            stack.stop()
+            raise RunDirectoryError(f"{run.path}: expected to start a stack there, was: {error}") from error
         except BaseException:
             stack.stop()
             raise
@@ -110,9 +113,17 @@ class Stack:
 
     @property
     def is_running(self) -> bool:
-        """Whether the stack is up and every process that it started still runs."""
+        """Whether the stack is up and every process and container that it started still runs."""
         is_up = self.run.record.addresses.keys() == VARIABLES.keys()
-        return is_up and all(member.identity.living() for member in self.run.record.members)
+        return is_up and all(row["running"] for row in self.processes())
+
+    def processes(self) -> list[dict[str, Any]]:
+        """Name, port, and whether it runs, of everything that the stack started; pid and memory where it is a process.
+
+        ``memory_mb`` is what is resident, in MB.
+        """
+        record = self.run.record
+        return [_process_row(member) for member in record.members] + _container_rows(record)
 
     def spawn(
         self,
@@ -256,6 +267,29 @@ class Stack:
         if self._guard:
             dismiss_guard(self._guard)
             self._guard = None
+
+
+def _process_row(member: Member) -> dict[str, Any]:
+    process = member.identity.living()
+    return {
+        "name": member.name,
+        "running": process is not None,
+        "pid": member.identity.pid,
+        "port": member.port,
+        "memory_mb": process and memory_mb(process),
+    }
+
+
+def _container_rows(record: Record) -> list[dict[str, Any]]:
+    if not record.containers:
+        return []
+    from tailstream.stack.containers import running_containers  # Docker's client is for those who use Docker
+
+    running = running_containers(record.run_id)
+    return [
+        {"name": each.name, "running": each.container_id in running, "container": each.container_id, "port": each.port}
+        for each in record.containers
+    ]
 
 
 def _partitions() -> int:

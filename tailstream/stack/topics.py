@@ -7,6 +7,7 @@ from typing import Any
 
 from contracts.topics import TOPICS
 from tailstream.runtime import admin
+from tailstream.stack.errors import ServerFailed
 
 _POLL_SECONDS = 0.02
 _VISIBLE_SECONDS_MAX = 30.0
@@ -19,7 +20,7 @@ def create_topics(bootstrap: str, *, prefix: str, partitions: int, replication_f
     ------
     aiokafka.errors.KafkaError
         When the broker refuses one.
-    TimeoutError
+    ServerFailed
         When it does not tell of them in time.
     """
 
@@ -32,7 +33,10 @@ def create_topics(bootstrap: str, *, prefix: str, partitions: int, replication_f
             while len(await admin.find_topics(bootstrap, prefix=prefix)) < len(TOPICS):  # noqa: ASYNC110
                 await asyncio.sleep(_POLL_SECONDS)
 
-    _run_apart(create())
+    try:
+        _run_apart(create())
+    except TimeoutError as error:
+        raise ServerFailed(f"kafka: expected the topics within {_VISIBLE_SECONDS_MAX:.0f} s, at {bootstrap}") from error
 
 
 def delete_topics(bootstrap: str, *, prefix: str) -> None:

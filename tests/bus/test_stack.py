@@ -32,7 +32,8 @@ from tailstream.stack.addresses import VARIABLES, without_password
 from tailstream.stack.jars import check_jars, expected_hashes, kafka_jars
 from tailstream.stack.ports import free_ports, is_free
 from tailstream.stack.processes import marked
-from tailstream.stack.run import runs_directory
+from tailstream.stack.run import Record, Run, runs_directory
+from tailstream.stack.server import run_tool
 
 
 def ignore(message: str) -> None:
@@ -268,6 +269,12 @@ class TestWhatKeepsItFromStarting:
             Stack.start()
         assert_no_run_is_left(cache)
 
+    def test_a_disk_that_fills_up_while_data_are_made(self, tmp_path: Path) -> None:
+        run = Run(tmp_path, Record(brokers=1, partitions=4, keep=False, owner=None))
+        full = ["sh", "-c", "echo 'could not write: No space left on device'; exit 1"]
+        with pytest.raises(RunDirectoryError, match=r"postgres: initdb failed with exit code 1: the disk .* is full"):
+            run_tool(run, "postgres: initdb", full)
+
     def test_root_without_the_means_to_be_somebody_else(
         self, cache: Path, given: Callable[..., None], monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -372,6 +379,7 @@ class TestKept:
             assert sql.execute("SELECT answer FROM kept").fetchone() == (42,)
         assert (directory / "postgres" / "PG_VERSION").exists()
 
+    @pytest.mark.slow
     async def test_a_kept_kafka_has_its_records_on_new_ports(
         self, cache: Path, tmp_path: Path, given: Callable[..., None]
     ) -> None:
