@@ -83,7 +83,8 @@ async def first(addresses: Addresses, topic: str) -> bytes | None:
     async with AIOKafkaConsumer(
         topic, bootstrap_servers=addresses.kafka, auto_offset_reset="earliest", isolation_level="read_committed"
     ) as consumer:
-        return (await consumer.getone()).value
+        value: bytes | None = (await consumer.getone()).value
+        return value
 
 
 class TestThatItAnswers:
