@@ -92,7 +92,7 @@ class Books:
     def __init__(self, partition_of: Callable[[str], int]) -> None:
         self._partition_of = partition_of
         self._definitions: dict[str, Versions[PortfolioDefined | None]] = defaultdict(Versions)
-        self._holdings: dict[str, Versions[_Held]] = defaultdict(Versions)
+        self._holdings: dict[str, Versions[_Held | None]] = defaultdict(Versions)
         self._trees: dict[tuple[int, ...], Tree] = {}
         self._sums: dict[tuple[str, ...], tuple[tuple[Book, ...], Book]] = {}
 
@@ -109,6 +109,10 @@ class Books:
             book = book_of(holdings.positions, holdings.cash, holdings.version)
             versions.add(offset, _Held(holdings.version, book, holdings.external_flow))
 
+    def empty(self, offset: int, portfolio_id: str) -> None:
+        """Take the tombstone of a portfolio's holdings: it holds nothing until a version comes, whatever its number."""
+        self._holdings[portfolio_id].add(offset, None)
+
     def tree(self, cut: Cut | None) -> Tree:
         """The portfolios open below ``cut``; None is now."""
         key = cut.definitions if cut else ()
@@ -119,6 +123,12 @@ class Books:
             if len(self._trees) > 8:
                 self._trees.pop(next(iter(self._trees)))
         return tree
+
+    def vacant(self, partition: int, cut: Cut) -> bool:
+        """Whether no portfolio of the partition was ever defined below ``cut``, not even one that is closed."""
+        key = cut.definitions
+        defined = (name for name, v in self._definitions.items() if v.begins_below(self._at(key, name)))
+        return all(self._partition_of(name) != partition for name in defined)
 
     def holders(self, members: Iterable[str], cut: Cut | None) -> tuple[tuple[str, Book], ...]:
         """Those of ``members`` that hold something below ``cut``, with what they hold, in the order given."""
@@ -142,7 +152,7 @@ class Books:
             return 0.0
         start = self._at(since.holdings if since else (), portfolio_id)
         end = self._at(cut.holdings if cut else (), portfolio_id)
-        return sum(held.flow for held in versions.between(start, end))
+        return sum(held.flow for held in versions.between(start, end) if held is not None)
 
     def forget_before(self, cut: Cut) -> None:
         """Drop the versions that no close at or after ``cut`` can ask for."""

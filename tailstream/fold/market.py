@@ -117,18 +117,23 @@ class Market:
         self._stale_after = stale_after_periods
         self.first = 0
         """Row of the oldest close that is still held; rows are counted from the first close that was read."""
+        self.begins_within_history = False
+        """Whether the log may have closes before the oldest one held."""
         self._points: list[ClosePoint] = []
         self.columns: dict[str, int] = {}
-        self._instruments: dict[str, Versions[InstrumentDefined]] = {}
+        self._instruments: dict[str, Versions[InstrumentDefined | None]] = {}
+        self.defined_to = 0
+        """The cut above every definition of an instrument that was taken."""
         self._values = np.full((64, 16), np.nan)
         self._seen = np.full((64, 16), NEVER, dtype=np.int64)
         self._scenarios: dict[tuple[int, str], Scenarios] = {}
         self._hashes: dict[int, str] = {}
         self._prices: dict[int, Prices] = {}
 
-    def define(self, offset: int, instrument: InstrumentDefined) -> None:
-        """Take a definition of an instrument."""
-        self._instruments.setdefault(instrument.instrument_id, Versions()).add(offset, instrument)
+    def define(self, offset: int, instrument_id: str, instrument: InstrumentDefined | None) -> None:
+        """Take a definition of an instrument; None is its end."""
+        self._instruments.setdefault(instrument_id, Versions()).add(offset, instrument)
+        self.defined_to = max(self.defined_to, offset + 1)
 
     def instrument(self, instrument_id: str, cut: int = NEWEST) -> InstrumentDefined | None:
         """The instrument as defined below ``cut``; None where it is not."""
@@ -156,11 +161,6 @@ class Market:
     def last_period(self) -> str:
         """The newest period; empty before the first close."""
         return self._points[-1].period if self._points else ""
-
-    @property
-    def begins_within_history(self) -> bool:
-        """Whether the log has closes before the oldest one held."""
-        return bool(self._points) and self._points[0].offset > 0
 
     def point(self, row: int) -> ClosePoint:
         """The close of ``row``."""
@@ -238,6 +238,7 @@ class Market:
         self._seen[kept:] = NEVER
         del self._points[:gone]
         self.first = row
+        self.begins_within_history = True
 
     def _grow(self) -> None:
         rows, columns = self._values.shape
@@ -282,13 +283,15 @@ def _quoted(names: Mapping[str, object]) -> set[str]:
 def _fx_returns(
     local: Mapping[str, Floats], window: Floats, columns: Mapping[str, int], base: str, currency: str
 ) -> Floats | None:
-    """Returns of one unit of ``currency`` in ``base``; None where there is no rate at all."""
+    """Returns of one unit of ``currency`` in ``base``, by the pair that has any in the window; None where none has."""
     if base == currency:
         return np.zeros(window.shape[1] - 1)
-    inverse = f"fx:{base}{currency}"
-    if inverse in columns:
-        prices: Floats = window[columns[inverse]]
-        return simple_returns(prices[None, ::-1])[0, ::-1]
+    inverse = columns.get(f"fx:{base}{currency}")
+    if inverse is not None:
+        prices: Floats = window[inverse]
+        returns: Floats = simple_returns(prices[None, ::-1])[0, ::-1]
+        if not np.isnan(returns).all():
+            return returns
     return local.get(f"fx:{currency}{base}")
 
 

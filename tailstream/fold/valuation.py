@@ -1,5 +1,6 @@
 """A book at prices: what each position is worth in the portfolio's base currency."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -10,13 +11,17 @@ from contracts.market import InstrumentDefined
 from tailstream.fold.books import Book
 from tailstream.fold.market import NEVER, Ints, Prices
 from tailstream.quant.arrays import Floats
+from tailstream.quant.var.estimate import LARGEST
 
 Instruments = Callable[[str], InstrumentDefined | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Valuation:
-    """Exposures and cash in base currency; ``nav`` is None when a position or a currency has no price."""
+    """Exposures and cash in base currency; ``nav`` is None when a position or a currency has no price.
+
+    So it is when one is worth more than can be reckoned with.
+    """
 
     instruments: tuple[str, ...]
     """The priced positions, sorted."""
@@ -61,8 +66,9 @@ class Valuer:
         rates = {currency: prices.fx(base, currency) for currency in layout.currencies}
         rate = np.array([np.nan if r is None else r for r, _ in rates.values()])[layout.currency_of]
         ages = prices.ages[layout.columns]
-        exposures = layout.units * prices.values[layout.columns] * rate
-        usable = (ages != NEVER) & (ages <= prices.stale_after_periods) & ~np.isnan(rate)
+        with np.errstate(over="ignore", invalid="ignore"):
+            exposures = layout.units * prices.values[layout.columns] * rate
+        usable = (ages != NEVER) & (ages <= prices.stale_after_periods) & (np.abs(exposures) < LARGEST)
         old = (ages > 0) | np.array([stale for _, stale in rates.values()], dtype=bool)[layout.currency_of]
         cash, foreign, missing = _cash(book, base, prices)
         names, unpriced = layout.names, layout.unknown
@@ -113,10 +119,11 @@ def _cash(book: Book, base: str, prices: Prices) -> tuple[float, tuple[tuple[str
     total, foreign, missing = 0.0, [], []
     for currency, amount in book.cash:
         rate, _ = prices.fx(base, currency)
-        if rate is None:
+        worth = amount * rate if rate is not None else math.inf
+        if not abs(worth) < LARGEST:
             missing.append(f"cash:{currency}")
             continue
-        total += amount * rate
+        total += worth
         if currency != base:
-            foreign.append((f"cash:{currency}", amount * rate))
+            foreign.append((f"cash:{currency}", worth))
     return total, tuple(foreign), tuple(missing)

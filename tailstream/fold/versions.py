@@ -28,6 +28,10 @@ class Versions(Generic[T]):
         index = bisect_left(self._offsets, cut)
         return self._values[index - 1] if index else None
 
+    def begins_below(self, cut: int) -> bool:
+        """Whether there is any value below ``cut``."""
+        return bool(self._offsets) and self._offsets[0] < cut
+
     def between(self, start: int, cut: int) -> list[T]:
         """The values from ``start`` up to, not including, ``cut``."""
         return self._values[bisect_left(self._offsets, start) : bisect_left(self._offsets, cut)]

@@ -10,7 +10,6 @@ from contracts.topics import ACTIONS, CLOSES, DEFINITIONS, HOLDINGS, INSTRUMENTS
 from tailstream.fold.books import Book, Books
 from tailstream.fold.market import Board, Market, Prices
 from tailstream.fold.valuation import Valuation, Valuer
-from tailstream.fold.versions import NEWEST
 
 MARGIN_PERIODS = 64
 """Rows kept before a window, so that carried prices and repeated periods at its edge are the same on every replica."""
@@ -68,11 +67,16 @@ class World:
         self.opened = 0
         """How many rows of the market are open."""
         self._partitions = partitions
-        self.needed_rows = window_periods + stale_after_periods + MARGIN_PERIODS
-        """How many closes before a due one must be at hand."""
+        self._reach = max(window_periods, 1 + stale_after_periods)
+        self.needed_rows = self._reach + MARGIN_PERIODS
+        """How many offsets before that of a shard's last close reading must begin."""
         self._min_rows_kept = min_rows_kept
         self._read: dict[tuple[str, int], int] = {}
         self._next: dict[int, int] = {}
+
+    def closes_from(self, offset: int) -> None:
+        """The closes are read from ``offset`` on: before the first of them there may be others, unless it is 0."""
+        self.market.begins_within_history = offset > 0
 
     def fold(self, arrival: Arrival) -> list[Refusal]:
         """Take what arrived; a refusal says why it, or a price of it, could not be taken."""
@@ -85,8 +89,12 @@ class World:
                 self.books.define(arrival.offset, definition.portfolio_id, definition)
             case None if arrival.topic == DEFINITIONS.name:
                 self.books.define(arrival.offset, arrival.key, None)
+            case None if arrival.topic == HOLDINGS.name:
+                self.books.empty(arrival.offset, arrival.key)
+            case None if arrival.topic == INSTRUMENTS.name:
+                self.market.define(arrival.offset, arrival.key, None)
             case InstrumentDefined() as instrument:
-                self.market.define(arrival.offset, instrument)
+                self.market.define(arrival.offset, instrument.instrument_id, instrument)
             case PeriodClosed() as close:
                 refused = self._close(arrival, close)
                 return [refused] if refused else []
@@ -115,9 +123,9 @@ class World:
             When the window of that close reaches back beyond the closes held.
         """
         row = self.market.row_after(last_published or "")
-        earliest = self.market.first + self.needed_rows if self.market.begins_within_history else self.market.first
-        if row < earliest and last_published is not None:
-            raise HistoryTooShort(f"shard {partition} goes on after {last_published}")
+        earliest = self.market.first + self._reach if self.market.begins_within_history else self.market.first
+        if row < earliest and not (last_published is None and self._vacant(partition, earliest)):
+            raise HistoryTooShort(f"shard {partition} goes on after {last_published or 'nothing'}")
         self._next[partition] = max(row, min(earliest, self.market.end))
 
     def release(self, partition: int) -> None:
@@ -173,7 +181,7 @@ class World:
 
     def value(self, holders: Sequence[tuple[str, Book]], base: str, moment: Moment) -> Valuation:
         """The holders' books together, in ``base``, at the prices of the moment."""
-        cut = moment.cut.instruments if moment.cut else NEWEST
+        cut = moment.cut.instruments if moment.cut else self.market.defined_to
         total = self.books.total(holders)
         measured = self._valuer.value(total, base, moment.prices, lambda name: self.market.instrument(name, cut), cut)
         if moment.cut is not None:
@@ -192,6 +200,11 @@ class World:
         """The open portfolios of a shard, sorted by name."""
         nodes = self.books.tree(moment.cut).nodes
         return [node for name, node in nodes.items() if self.partition_of(name) == partition]
+
+    def _vacant(self, partition: int, row: int) -> bool:
+        """Whether the shard had no portfolio at any close before ``row``."""
+        held = min(row, self.market.end) - 1
+        return held < self.market.first or self.books.vacant(partition, self.market.point(held).cut)
 
     def _close(self, arrival: Arrival, close: PeriodClosed) -> Refusal | None:
         last = self.market.last_period

@@ -99,12 +99,14 @@ class ClosingService(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
     async def start(self) -> None:
         """Read the world from as far back as any shard may need it."""
         self._engine = self._make_engine(self._service.partitions)
+        first_close = await self._first_close()
+        self._engine.world.closes_from(first_close)
         starts: dict[Topic, Start] = {
             INSTRUMENTS: Beginning(),
             ACTIONS: Beginning(),
             DEFINITIONS: Beginning(),
             HOLDINGS: Beginning(),
-            CLOSES: At(await self._first_close()),
+            CLOSES: At(first_close),
             PRICES: Since(LIVE_PRICES_SECONDS),
         }
         self._reader = BroadcastReader(self._service, starts, self._on_records, on_positions=self._on_positions)
