@@ -16,7 +16,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from services.analytics.analyzers import ANALYZERS, Window
-from tailstream.quant.arrays import Floats
+from tailstream.quant.arrays import Figure, Floats
 from tailstream.quant.scenarios import scenario_pnl, scenario_pnl_live
 from tailstream.quant.var import METHODS
 from tailstream.quant.var.historical import historical_live
@@ -63,7 +63,7 @@ def methods_of_the_books() -> None:
 
 def analyzers_of_the_books() -> None:
     for exposures, history in zip(EXPOSURES, HISTORY, strict=True):
-        window = Window(history, 365, float(YEAR), 1e6, 1e3, 0.0, exposures, 1.0)
+        window = Window(history, 365, float(YEAR), 1e6, 1e3, 0.0, Figure.of(history[-1]), exposures, 1.0)
         for analyzer in ANALYZERS.values():
             analyzer(window)
 

@@ -1,5 +1,6 @@
 """Analytics: from closes and holdings to NAV, returns and the analyzers' figures. Pure: the log in, events out."""
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -13,6 +14,7 @@ from contracts.topics import ANALYTICS_LIVE, METRICS, VALUATIONS
 from services.analytics.analyzers import Analyzer, Window
 from services.analytics.performance import Gain, History, gain
 from tailstream.fold.world import Moment, World
+from tailstream.quant import arrays
 
 LIVE_ANALYZER = "basic"
 
@@ -47,7 +49,7 @@ class Engine:
         self.release(partition)
         last = None
         for event in map(_valued, published):
-            self._histories[event.portfolio_id].add(event.as_of, event.period_return.value)
+            self._histories[event.portfolio_id].add(event.as_of, event.period_return)
             last = max(last or "", event.period or "")
         return last
 
@@ -71,9 +73,10 @@ class Engine:
         point = self.world.market.point(row)
         period_return = _return_of(measured)
         history = self._histories[portfolio.portfolio_id]
-        history.add(point.as_of, period_return.value)
-        window = self._window(measured, history)
-        book = self.world.books.total(self.world.members(portfolio.portfolio_id, self.world.closed(row)))
+        history.add(point.as_of, period_return)
+        window = self._window(measured, period_return, history)
+        members = self.world.members(portfolio.portfolio_id, self.world.closed(row))
+        book = self.world.books.total(members)
         about = {
             "portfolio_id": portfolio.portfolio_id,
             "period": point.period,
@@ -90,7 +93,8 @@ class Engine:
                 models=self._versions,
             ),
         }
-        valued = self._valued(about, measured, period_return, book.version, window)
+        version = book.version if members == ((portfolio.portfolio_id, book),) else 0
+        valued = self._valued(about, measured, period_return, version, window)
         return [valued, *(self._analyzed(about, name, window) for name in self._analyzers)]
 
     def _valued(
@@ -113,26 +117,24 @@ class Engine:
         )
 
     def _analyzed(self, about: Mapping[str, object], name: str, window: Window) -> AnalyticsComputed:
+        topic = METRICS if about["basis"] is Basis.CLOSE else ANALYTICS_LIVE
+        computed = {
+            "event_id": event_id(topic.name, *_identity(about, name)),
+            "analyzer": name,
+            "n_obs": window.returns.size,
+            **about,
+        }
         try:
             figures = {
                 key: {"value": figure.value, "status": figure.status}  # validated with the event, not one by one
                 for key, figure in self._analyzers[name](window).items()
             }
-            status, reason = Status.OK, None
+            return AnalyticsComputed(figures=figures, **computed)
         except Exception as error:  # one failing analyzer is its own degraded status; the others are published
-            figures, status, reason = {}, Status.DEGRADED, f"{type(error).__name__}: {error}"
-        topic = METRICS if about["basis"] is Basis.CLOSE else ANALYTICS_LIVE
-        return AnalyticsComputed(
-            event_id=event_id(topic.name, *_identity(about, name)),
-            analyzer=name,
-            status=status,
-            reason=reason,
-            n_obs=window.returns.size,
-            figures=figures,
-            **about,
-        )
+            reason = f"{type(error).__name__}: {error}"
+            return AnalyticsComputed(figures={}, status=Status.DEGRADED, reason=reason, **computed)
 
-    def _window(self, measured: Gain, history: History) -> Window:
+    def _window(self, measured: Gain, period_return: Figure, history: History) -> Window:
         valuation = measured.valuation
         return Window(
             returns=history.returns(),
@@ -141,6 +143,7 @@ class Engine:
             nav=valuation.nav,
             pnl=measured.pnl,
             flow=measured.flow or 0.0,
+            period_return=arrays.Figure(period_return.value, period_return.status),
             exposures=valuation.exposures,
             coverage=0.0 if valuation.unpriced else 1.0,
         )
@@ -166,8 +169,9 @@ class Engine:
         measured = gain(self.world, portfolio, then, now)
         if measured is None:
             return []
+        period_return = _return_of(measured)
         history = History(1)
-        history.add(as_of, _return_of(measured).value)
+        history.add(as_of, period_return)
         about = {
             "portfolio_id": portfolio.portfolio_id,
             "period": None,
@@ -178,7 +182,7 @@ class Engine:
             "coverage": _coverage(measured),
             "inputs": None,
         }
-        return [self._analyzed(about, LIVE_ANALYZER, self._window(measured, history))]
+        return [self._analyzed(about, LIVE_ANALYZER, self._window(measured, period_return, history))]
 
 
 def _valued(arrival: Arrival) -> PortfolioValued:
@@ -197,11 +201,16 @@ def _coverage(measured: Gain) -> float | None:
 
 
 def _return_of(measured: Gain) -> Figure:
-    if measured.pnl is None or measured.before is None:
-        return Figure(value=None, status=Status.INSUFFICIENT if measured.first else Status.UNPRICED)
+    if measured.first:
+        return Figure(value=None, status=Status.INSUFFICIENT)
+    if measured.pnl is None:
+        return Figure(value=None, status=Status.UNPRICED)
+    if measured.before is None:
+        return Figure(value=None, status=Status.UNDEFINED)
     if measured.before <= 0:
         return Figure(value=None, status=Status.RUINED)
-    return Figure(value=measured.pnl / measured.before)
+    period_return = measured.pnl / measured.before
+    return _figure(period_return if math.isfinite(period_return) else None, Status.UNDEFINED)
 
 
 def _figure(value: float | None, otherwise: Status) -> Figure:

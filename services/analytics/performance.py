@@ -1,5 +1,6 @@
 """What a portfolio gained from one moment to another, and the returns that led here."""
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,11 +9,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from contracts.event import Figure, Status
 from contracts.portfolio import PortfolioDefined
 from tailstream.fold.books import Book
 from tailstream.fold.valuation import Valuation
 from tailstream.fold.world import Moment, World
 from tailstream.quant.arrays import Floats
+from tailstream.quant.var.estimate import LARGEST
 
 Members = Sequence[tuple[str, Book]]
 
@@ -20,20 +23,17 @@ Members = Sequence[tuple[str, Book]]
 class Gain(NamedTuple):
     """From one moment to the next, in base currency: ``nav = nav before + pnl + flow``.
 
-    ``pnl`` is of the members that were there at both moments and ``before`` is their NAV then; ``flow`` is what they
-    declared, and the NAV of members that joined (now) or left (then). None where a price or a rate is missing, and for
-    ``pnl`` and ``before`` where no member was there before.
+    ``pnl`` is of the members that were there at both moments and ``before`` is their NAV then, None where there is no
+    such member; ``flow`` is what they declared, and the NAV of members that joined (now) or left (then). All are None
+    where a price or a rate is missing.
     """
 
     valuation: Valuation
     pnl: float | None
     before: float | None
     flow: float | None
-
-    @property
-    def first(self) -> bool:
-        """Whether there was nothing before."""
-        return self.before is None and self.flow is not None
+    first: bool = False
+    """Whether nothing was held at the former moment; then there is no ``pnl`` and all of the NAV is ``flow``."""
 
 
 def gain(world: World, portfolio: PortfolioDefined, then: Moment | None, now: Moment) -> Gain | None:
@@ -44,27 +44,22 @@ def gain(world: World, portfolio: PortfolioDefined, then: Moment | None, now: Mo
         return None
     valuation = world.value(present, base, now)
     former = world.members(portfolio.portfolio_id, then) if then else ()
+    if then is None or not former:
+        return Gain(valuation, None, None, valuation.nav, first=True)
     names, former_names = {name for name, _ in present}, {name for name, _ in former}
     stayed = names & former_names
-    if then is None or not stayed:
-        return Gain(valuation, None, None, valuation.nav)
-    before = world.nav(_only(former, stayed), base, then)
-    after = valuation.nav if stayed == names else world.nav(_only(present, stayed), base, now)
+    before = _nav(world, _only(former, stayed), base, then)
+    after = valuation.nav if stayed == names else _nav(world, _only(present, stayed), base, now)
     declared = _declared(world, sorted(stayed), base, then, now)
-    if before is None or after is None or declared is None:
+    joined = _nav(world, _only(present, names - stayed), base, now)
+    left = _nav(world, _only(former, former_names - stayed), base, then)
+    if before is None or after is None or declared is None or joined is None or left is None:
         return Gain(valuation, None, None, None)
-    flow = declared
-    if stayed != names:
-        joined = world.nav(_only(present, names - stayed), base, now)
-        if joined is None:
-            return Gain(valuation, None, None, None)
-        flow += joined
-    if stayed != former_names:
-        left = world.nav(_only(former, former_names - stayed), base, then)
-        if left is None:
-            return Gain(valuation, None, None, None)
-        flow -= left
-    return Gain(valuation, after - declared - before, before, flow)
+    return Gain(valuation, after - declared - before, before if stayed else None, declared + joined - left)
+
+
+def _nav(world: World, members: Members, base: str, moment: Moment) -> float | None:
+    return world.nav(members, base, moment) if members else 0.0
 
 
 def _only(members: Members, names: set[str]) -> Members:
@@ -72,16 +67,20 @@ def _only(members: Members, names: set[str]) -> Members:
 
 
 def _declared(world: World, names: Sequence[str], base: str, then: Moment, now: Moment) -> float | None:
-    """External flows that the members declared between the moments, in ``base``; None where a rate is missing."""
+    """External flows that the members declared between the moments, in ``base``; None where a rate is missing.
+
+    So is an amount that is too large to be money.
+    """
     total = 0.0
     nodes = world.books.tree(now.cut).nodes
     for name in names:
         amount = world.books.flow(name, then.cut, now.cut)
         if amount:
             rate, _ = now.prices.fx(base, nodes[name].base_currency)
-            if rate is None:
+            worth = amount * rate if rate is not None else math.inf
+            if not abs(worth) < LARGEST:
                 return None
-            total += amount * rate
+            total += worth
     return total
 
 
@@ -92,9 +91,15 @@ class History:
     window_returns: int
     closes: deque[tuple[datetime, float | None]] = field(default_factory=deque)
 
-    def add(self, as_of: datetime, period_return: float | None) -> None:
-        """Take the next close; None where its return is not known."""
-        self.closes.append((as_of, period_return))
+    def add(self, as_of: datetime, period_return: Figure) -> None:
+        """Take the next close.
+
+        A return that is ``insufficient`` is of a first close: what was before it, of a portfolio that had been closed,
+        is forgotten.
+        """
+        if period_return.status == Status.INSUFFICIENT:
+            self.closes.clear()
+        self.closes.append((as_of, period_return.value))
         if len(self.closes) > self.window_returns + 1:
             self.closes.popleft()
 

@@ -10,7 +10,7 @@ from contracts.portfolio import PortfolioDefined
 from contracts.risk import MethodRisk, RiskMeasured
 from contracts.topics import RISK
 from services.risk.live import LiveBooks
-from services.risk.tail import failed, method_risk
+from services.risk.tail import failed, method_risk, shortfall_of
 from tailstream.fold.market import Scenarios
 from tailstream.fold.valuation import Valuation
 from tailstream.fold.world import World
@@ -47,7 +47,7 @@ class Engine:
         self._levels = levels
         self._scenarios_min = scenarios_min
         self._min_coverage = min_coverage
-        self._live = LiveBooks(world, levels=levels, scenarios_min=scenarios_min)
+        self._live = LiveBooks(world, levels=levels, scenarios_min=scenarios_min, min_coverage=min_coverage)
 
     # -- the shard's own past ------------------------------------------------------------------------------------
 
@@ -102,12 +102,15 @@ class Engine:
     def _estimate(self, name: str, profit: Profit, nav: float | None) -> MethodRisk:
         try:
             estimate = self._methods[name].estimate(profit.pnl, self._levels)
+            return method_risk(estimate, self._levels, nav, profit.shortfall)
         except Exception as error:  # one failing method is its own degraded status; the others are published
             return failed(error, self._levels)
-        return method_risk(estimate, self._levels, nav, profit.shortfall)
 
     def _profit(self, valuation: Valuation, scenarios: Scenarios) -> Profit:
-        """Positions and foreign cash against the scenarios in which all that is covered has a return."""
+        """Positions and foreign cash against the scenarios in which all that is covered has a return.
+
+        A book of which nothing is covered has no scenario; one that is all cash of its own currency gains 0 in each.
+        """
         names = (*valuation.instruments, *(name for name, _ in valuation.cash_exposures))
         exposures = np.append(valuation.exposures, [amount for _, amount in valuation.cash_exposures])
         covered = [i for i, name in enumerate(names) if self._is_covered(name, scenarios)]
@@ -115,21 +118,17 @@ class Engine:
         returns = scenarios.returns[rows]
         if not scenarios.complete:
             returns = np.ascontiguousarray(returns[:, ~np.isnan(returns).any(axis=0)])
+        if not covered and (names or valuation.unpriced):
+            returns = returns[:, :0]
         pnl = scenario_pnl(exposures[covered], returns)
         left_out = sorted(set(names) - {names[i] for i in covered})
         coverage = _coverage(valuation, exposures, covered)
-        return Profit(pnl, coverage, (*valuation.unpriced, *left_out), self._shortfall(coverage))
+        shortfall = shortfall_of(coverage, self._min_coverage)
+        return Profit(pnl, coverage, (*valuation.unpriced, *left_out), shortfall)
 
     def _is_covered(self, name: str, scenarios: Scenarios) -> bool:
         row = scenarios.rows.get(name)
         return row is not None and int(scenarios.observations[row]) >= self._scenarios_min
-
-    def _shortfall(self, coverage: float | None) -> str | None:
-        if coverage is None:
-            return "coverage: unknown, because a position has no price"
-        if coverage < self._min_coverage:
-            return f"coverage: expected at least {self._min_coverage}, was {coverage:.4f}"
-        return None
 
     # -- between closes ------------------------------------------------------------------------------------------
 

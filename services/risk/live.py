@@ -3,22 +3,26 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from contracts.event import Basis, Event, Figure, Status, event_id
 from contracts.portfolio import PortfolioDefined
-from contracts.risk import MethodRisk, RiskMeasured
+from contracts.risk import RiskMeasured
 from contracts.topics import RISK_LIVE
-from services.risk.tail import tail_risk
+from services.risk.tail import method_risk, shortfall_of
 from tailstream.fold.books import Book
-from tailstream.fold.market import Prices, Scenarios
+from tailstream.fold.market import Ints, Prices, Scenarios
 from tailstream.fold.world import Moment, World
 from tailstream.quant.arrays import Floats
 from tailstream.quant.scenarios import scenario_pnl_live
-from tailstream.quant.var.historical import historical_live
+from tailstream.quant.var.estimate import LARGEST, Estimate
+from tailstream.quant.var.historical import Historical, historical_live
 
-METHOD = "historical"
+METHOD = Historical.id
+Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,34 @@ class Holdings:
 
 
 @dataclass(frozen=True, slots=True)
+class Exposed:
+    """Books at prices, in their base currency."""
+
+    exposures: Floats
+    """(portfolios, names), signed; 0 of what is unpriced."""
+    unpriced: Bools
+    """(portfolios, names)"""
+    covered: Bools
+    """(names,) whether there are enough scenarios of it."""
+
+    @property
+    def blank(self) -> Bools:
+        """(portfolios,) whether something is held of which nothing is covered."""
+        measured = (self.exposures[:, self.covered] != 0).any(axis=1)
+        blank: Bools = ~measured & ((self.exposures != 0).any(axis=1) | self.unpriced.any(axis=1))
+        return blank
+
+
+class _Figures(NamedTuple):
+    """What is reported of a book beside its VaR and ES."""
+
+    nav: float | None
+    gross: float
+    coverage: float | None
+    uncovered: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class _Key:
     """What the matrices were made of; equal keys, equal matrices."""
 
@@ -44,13 +76,14 @@ class LiveBooks:
     """The owned books as matrices, made anew when holdings change, measured when prices do.
 
     BLAS orders its sums by the shape of the block, so live figures may differ in their last bits from a close's.
-    A scenario in which any covered instrument of the block has no return is left out for the whole block.
     """
 
-    def __init__(self, world: World, *, levels: Sequence[float], scenarios_min: int) -> None:
+    def __init__(self, world: World, *, levels: Sequence[float], scenarios_min: int, min_coverage: float) -> None:
         self._world = world
         self._levels = levels
         self._scenarios_min = scenarios_min
+        self._min_coverage = min_coverage
+        self._method = Historical(scenarios_min)
         self._measured_changes = -1
         self._key: _Key | None = None
         self._holdings: list[Holdings] = []
@@ -101,24 +134,22 @@ class LiveBooks:
         return Holdings(base, tuple(portfolio for portfolio, _ in held), tuple(names), units, base_cash)
 
     def _measure(self, holdings: Holdings, prices: Prices, scenarios: Scenarios, as_of: datetime) -> list[Event]:
-        worth = np.array([self._worth(name, holdings.base, prices) for name in holdings.names])
-        exposures = holdings.units * np.nan_to_num(worth)
-        priced = ~((holdings.units != 0) & np.isnan(worth)).any(axis=1)
-        is_cash = np.array([name.startswith("cash:") for name in holdings.names], dtype=bool)
-        gross = np.abs(exposures[:, ~is_cash]).sum(axis=1)
-        nav = exposures.sum(axis=1) + holdings.base_cash
-        covered = np.array([self._is_covered(name, scenarios) for name in holdings.names], dtype=bool)
-        exposed = np.abs(exposures).sum(axis=1)
-        uncovered = np.abs(exposures[:, ~covered]).sum(axis=1)
-        coverage = np.where(exposed > 0, 1.0 - uncovered / np.where(exposed > 0, exposed, 1.0), 1.0)
-        pnl = self._pnl(holdings, exposures, covered, scenarios)
-        if pnl.shape[1] < self._scenarios_min:
-            return []
-        var, es = historical_live(pnl, self._levels)
+        exposed = self._expose(holdings, prices, scenarios)
+        estimates = self._estimates(exposed, self._returns(holdings, exposed.covered, scenarios))
+        figures = self._figures(holdings, exposed)
         return [
-            self._event(portfolio, as_of, pnl.shape[1], bool(priced[i]), nav[i], gross[i], coverage[i], var[i], es[i])
-            for i, portfolio in enumerate(holdings.portfolios)
+            self._event(portfolio, as_of, estimate, about)
+            for portfolio, estimate, about in zip(holdings.portfolios, estimates, figures, strict=True)
         ]
+
+    def _expose(self, holdings: Holdings, prices: Prices, scenarios: Scenarios) -> Exposed:
+        worth = np.array([self._worth(name, holdings.base, prices) for name in holdings.names], dtype=np.float64)
+        with np.errstate(over="ignore"):
+            exposures = holdings.units * np.nan_to_num(worth)
+        unpriced = ((holdings.units != 0) & np.isnan(worth)) | ~(np.abs(exposures) < LARGEST)
+        exposures[unpriced] = 0.0
+        covered = np.array([self._is_covered(name, scenarios) for name in holdings.names], dtype=bool)
+        return Exposed(exposures, unpriced, covered)
 
     def _worth(self, name: str, base: str, prices: Prices) -> float:
         """What one unit is worth in ``base``; NaN where a price or a rate is missing."""
@@ -137,28 +168,54 @@ class LiveBooks:
         return row is not None and int(scenarios.observations[row]) >= self._scenarios_min
 
     @staticmethod
-    def _pnl(holdings: Holdings, exposures: Floats, covered: Floats, scenarios: Scenarios) -> Floats:
+    def _returns(holdings: Holdings, covered: Bools, scenarios: Scenarios) -> Floats:
         rows = [scenarios.rows[name] for name, use in zip(holdings.names, covered, strict=True) if use]
-        returns = scenarios.returns[rows]
-        if not scenarios.complete:
-            returns = returns[:, ~np.isnan(returns).any(axis=0)]
-        return scenario_pnl_live(np.ascontiguousarray(exposures[:, covered]), np.ascontiguousarray(returns))
+        return np.ascontiguousarray(scenarios.returns[rows])
+
+    def _estimates(self, exposed: Exposed, returns: Floats) -> list[tuple[int, Estimate]]:
+        """Of each book the number of its scenarios, and what the method makes of them."""
+        estimates: dict[int, tuple[int, Estimate]] = {}
+        exposures = np.ascontiguousarray(exposed.exposures[:, exposed.covered])
+        for books, scenarios in _by_scenarios(exposures, exposed.blank, returns):
+            with np.errstate(over="ignore", invalid="ignore"):
+                pnl = scenario_pnl_live(exposures[books], scenarios)
+            of_books = [(pnl.shape[1], estimate) for estimate in self._historical(pnl)]
+            estimates.update(zip(books.tolist(), of_books, strict=True))
+        return [estimates[i] for i in range(len(exposures))]
+
+    def _historical(self, pnl: Floats) -> list[Estimate]:
+        """VaR and ES of each row of P&L (books, scenarios), or why there are none; the rows are reordered."""
+        if pnl.shape[1] < self._method.minimum_observations or not np.abs(pnl).max(initial=0.0) < LARGEST:
+            return [self._method.estimate(row, self._levels) for row in pnl]
+        var, es = historical_live(pnl, self._levels)
+        return [Estimate.of({}, *of_book) for of_book in zip(var.tolist(), es.tolist(), strict=True)]
+
+    @staticmethod
+    def _figures(holdings: Holdings, exposed: Exposed) -> Iterator[_Figures]:
+        sizes = np.abs(exposed.exposures)
+        is_cash = np.array([name.startswith("cash:") for name in holdings.names], dtype=bool)
+        gross = sizes[:, ~is_cash].sum(axis=1)
+        nav = exposed.exposures.sum(axis=1) + holdings.base_cash
+        total, left_out = sizes.sum(axis=1), sizes[:, ~exposed.covered].sum(axis=1)
+        coverage = 1.0 - left_out / np.where(total > 0, total, 1.0)
+        priced = ~exposed.unpriced.any(axis=1) & (np.abs(holdings.base_cash) < LARGEST)
+        for i in range(len(nav)):
+            missing = (
+                exposed.unpriced[i] | ((sizes[i] > 0) & ~exposed.covered) if coverage[i] < 1 or not priced[i] else ()
+            )
+            yield _Figures(
+                float(nav[i]) if priced[i] else None,
+                float(gross[i]),
+                float(coverage[i]) if priced[i] else None,
+                tuple(holdings.names[at] for at in np.flatnonzero(missing)),
+            )
 
     def _event(
-        self,
-        portfolio: PortfolioDefined,
-        as_of: datetime,
-        n_obs: int,
-        priced: bool,
-        nav: float,
-        gross: float,
-        coverage: float,
-        var: Floats,
-        es: Floats,
+        self, portfolio: PortfolioDefined, as_of: datetime, estimate: tuple[int, Estimate], about: _Figures
     ) -> RiskMeasured:
-        known_nav = float(nav) if priced else None
-        levels = {str(level): tail_risk(float(var[i]), float(es[i]), known_nav) for i, level in enumerate(self._levels)}
-        status = Status.OK if priced else Status.DEGRADED
+        n_obs, estimated = estimate
+        shortfall = shortfall_of(about.coverage, self._min_coverage)
+        priced = about.nav is not None
         return RiskMeasured(
             event_id=event_id(RISK_LIVE.name, portfolio.portfolio_id, METHOD, str(as_of), 0),
             portfolio_id=portfolio.portfolio_id,
@@ -166,10 +223,29 @@ class LiveBooks:
             as_of=as_of,
             basis=Basis.LIVE,
             currency=portfolio.base_currency,
-            coverage=float(coverage) if priced else None,
+            coverage=about.coverage,
             inputs=None,
-            nav=Figure(value=known_nav, status=Status.OK if priced else Status.UNPRICED),
-            gross=Figure(value=float(gross), status=status),
+            nav=Figure(value=about.nav, status=Status.OK if priced else Status.UNPRICED),
+            gross=Figure(value=about.gross, status=Status.OK if priced else Status.DEGRADED),
             n_obs=n_obs,
-            methods={METHOD: MethodRisk(status=status, levels=levels)},
+            uncovered=about.uncovered,
+            methods={METHOD: method_risk(estimated, self._levels, about.nav, shortfall)},
         )
+
+
+def _by_scenarios(exposures: Floats, blank: Bools, returns: Floats) -> Iterator[tuple[Ints, Floats]]:
+    """The books in groups that share their scenarios, with the returns in those.
+
+    A book is measured in the scenarios in which all that it holds has a return; a ``blank`` one in none.
+    """
+    missing = np.isnan(returns)
+    if not missing.any() and not blank.any():
+        yield np.arange(len(exposures)), returns
+        return
+    gappy = missing.any(axis=1)
+    gaps = (exposures[:, gappy] != 0).astype(np.float64) @ missing[gappy].astype(np.float64) > 0
+    gaps[blank] = True
+    kinds, kind_of = np.unique(gaps, axis=0, return_inverse=True)
+    known = np.where(missing, 0.0, returns)
+    for number, left_out in enumerate(kinds):
+        yield np.flatnonzero(kind_of == number), np.ascontiguousarray(known[:, ~left_out])

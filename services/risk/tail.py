@@ -1,5 +1,6 @@
 """From an estimate of the maths to the figures of an event."""
 
+import math
 from collections.abc import Sequence
 
 from contracts.event import Status
@@ -25,8 +26,17 @@ def method_risk(estimate: Estimate, levels: Sequence[float], nav: float | None, 
 
 
 def tail_risk(var: float | None, es: float | None, nav: float | None) -> TailRisk:
-    """VaR and ES in money, and as fractions of a positive NAV."""
+    """VaR and ES in money, and as fractions of a positive NAV; none where the fraction overflows."""
     return TailRisk(var=var, es=es, var_fraction=_fraction(var, nav), es_fraction=_fraction(es, nav))
+
+
+def shortfall_of(coverage: float | None, min_coverage: float) -> str | None:
+    """Why the scenarios do not stand for the whole book; None when they do."""
+    if coverage is None:
+        return "coverage: unknown, because a position has no price"
+    if coverage < min_coverage:
+        return f"coverage: expected at least {min_coverage}, was {coverage:.4f}"
+    return None
 
 
 def failed(error: Exception, levels: Sequence[float]) -> MethodRisk:
@@ -37,4 +47,7 @@ def failed(error: Exception, levels: Sequence[float]) -> MethodRisk:
 
 
 def _fraction(money: float | None, nav: float | None) -> float | None:
-    return money / nav if money is not None and nav is not None and nav > 0 else None
+    if money is None or nav is None or nav <= 0:
+        return None
+    fraction = money / nav
+    return fraction if math.isfinite(fraction) else None

@@ -6,13 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.analytics.analyzers import ANALYZERS, Window
-from tailstream.quant.arrays import Figure, Floats
+from tailstream.quant.arrays import INSUFFICIENT, RUINED, UNDEFINED, UNPRICED, Figure, Floats
 
 from .cases import STATUSES, WINDOWS, noise
 
 pytestmark = pytest.mark.filterwarnings("error")
 
 BOOK = np.array([300.0, -100.0, 100.0])
+A_RETURN = Figure.of(0.02)
 
 
 def window(
@@ -23,8 +24,10 @@ def window(
     flow: float = 0.0,
     exposures: Floats = BOOK,
     coverage: float | None = 1.0,
+    period_return: Figure = A_RETURN,
 ) -> Window:
-    return Window(noise() if returns is None else returns, calendar_days, 252.0, nav, pnl, flow, exposures, coverage)
+    known = noise() if returns is None else returns
+    return Window(known, calendar_days, 252.0, nav, pnl, flow, period_return, exposures, coverage)
 
 
 def figures(of: Window) -> dict[str, Figure]:
@@ -77,7 +80,7 @@ def test_no_floats_whatever_get_a_value_past_the_guard(returns: Floats) -> None:
 def test_an_empty_window_is_insufficient_wherever_returns_are_needed() -> None:
     measured = figures(window(np.array([])))
     missing = {name for name, figure in measured.items() if figure.status == "insufficient"}
-    assert missing == set(NAMES[2:3] + NAMES[12:])
+    assert missing == set(NAMES[12:])
     assert measured["nav"].value == 250.0
 
 
@@ -130,22 +133,20 @@ def test_without_wealth_ratios_are_ruined_and_money_is_still_reported(nav: float
 
 
 def test_a_nav_that_cannot_be_known_is_unpriced_with_all_that_rests_on_it() -> None:
-    assert statuses(window(nav=None, pnl=None), "nav", "pnl", "return", "leverage") == {"unpriced"}
-    assert statuses(window(nav=None, pnl=None), "gross", "concentration_hhi") == {"ok"}
+    of = window(nav=None, pnl=None, period_return=UNPRICED)
+    assert statuses(of, "nav", "pnl", "return", "leverage") == {"unpriced"}
+    assert statuses(of, "gross", "concentration_hhi") == {"ok"}
 
 
 def test_the_first_close_has_a_nav_and_no_pnl_yet() -> None:
-    measured = figures(window(np.array([]), pnl=None))
+    measured = figures(window(np.array([]), pnl=None, period_return=INSUFFICIENT))
     assert measured["nav"].value == 250.0
     assert measured["pnl"].status == measured["return"].status == "insufficient"
 
 
-def test_the_return_of_this_close_is_the_last_of_the_window() -> None:
-    assert figures(window(np.array([0.3, 0.02]), nav=1_100.0, pnl=20.0, flow=80.0))["return"].value == 0.02
-
-
-def test_a_return_on_no_wealth_is_ruined_whatever_the_window_ends_with() -> None:
-    assert figures(window(nav=100.0, pnl=40.0, flow=60.0))["return"].status == "ruined"
+@pytest.mark.parametrize("period_return", [Figure.of(-0.5), RUINED, UNDEFINED])
+def test_the_return_is_that_of_this_close_whatever_the_window_ends_with(period_return: Figure) -> None:
+    assert figures(window(np.array([0.3, 0.01]), period_return=period_return))["return"] == period_return
 
 
 def test_a_book_priced_in_too_small_a_part_is_degraded_and_says_what_it_saw() -> None:

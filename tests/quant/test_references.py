@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from services.analytics.analyzers import ANALYZERS, Window
+from tailstream.quant.arrays import UNPRICED
 from tailstream.quant.var import METHODS
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -23,7 +24,7 @@ def ours(figure: str) -> float | None:
         method, kind, level = figure.rsplit("_", 2)
         estimate = METHODS[method].estimate(RETURNS, (float(level),))
         return (estimate.var if kind == "var" else estimate.es)[0]
-    window = Window(RETURNS, 365, 252.0, None, None, 0.0, np.array([]), None)
+    window = Window(RETURNS, 365, 252.0, None, None, 0.0, UNPRICED, np.array([]), None)
     return next(figures[figure].value for a in ANALYZERS.values() if figure in (figures := a(window)))
 
 

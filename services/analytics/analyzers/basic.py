@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from services.analytics.analyzers.window import Window
-from tailstream.quant.arrays import INSUFFICIENT, RUINED, UNPRICED, Figure
+from tailstream.quant.arrays import UNPRICED, Figure
 from tailstream.quant.concentration import (
     effective_positions,
     exposure,
@@ -30,7 +30,7 @@ class Basic:
     version: ClassVar[str] = "1"
 
     def __call__(self, window: Window) -> dict[str, Figure]:
-        figures = {"nav": _nav(window), "pnl": _pnl(window), "return": _return(window)}
+        figures = {"nav": _nav(window), "pnl": _pnl(window), "return": window.period_return}
         book = _book(window)
         return figures | (book if window.covered else {name: _degraded(figure) for name, figure in book.items()})
 
@@ -40,20 +40,7 @@ def _nav(window: Window) -> Figure:
 
 
 def _pnl(window: Window) -> Figure:
-    if window.nav is None:
-        return UNPRICED
-    return INSUFFICIENT if window.pnl is None else Figure.of(window.pnl)
-
-
-def _return(window: Window) -> Figure:
-    if window.nav is None:
-        return UNPRICED
-    if window.pnl is None:
-        return INSUFFICIENT
-    former_nav = window.nav - window.flow - window.pnl
-    if former_nav <= 0.0:
-        return RUINED
-    return Figure.of(window.returns[-1]) if window.returns.size else INSUFFICIENT
+    return window.period_return if window.pnl is None else Figure.of(window.pnl)
 
 
 def _book(window: Window) -> dict[str, Figure]:

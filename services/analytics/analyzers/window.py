@@ -13,10 +13,13 @@ MINIMUM_COVERAGE = 0.95
 class Window:
     """One portfolio at one close, with the returns that led there. Money is in the portfolio's base currency.
 
-    `returns` (n,): time-weighted, oldest first, no gaps; the last one is of this close whenever `pnl` is known.
+    `returns` (n,): time-weighted, oldest first, closes without one left out; the last one is `period_return` where
+    that has a value.
     `calendar_days`: from the close before the first return to the last.
     `nav`: None when it cannot be known (a price or a rate is missing). `pnl`: None without a former NAV as well.
     `flow`: external money that came in (positive) since the former close.
+    `period_return`: time-weighted return since the former close, or the reason there is none; without a `pnl` it has
+    no value either.
     `exposures` (positions,): signed, of the priced positions, sorted by instrument.
     `coverage`: share of gross exposure that is priced, None when nothing is held.
     """
@@ -27,6 +30,7 @@ class Window:
     nav: float | None
     pnl: float | None
     flow: float
+    period_return: Figure
     exposures: Floats
     coverage: float | None
 
