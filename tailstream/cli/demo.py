@@ -97,6 +97,7 @@ def _run(options: Options) -> Summary:
     """Everything, from the first process to the last; the stack is gone when it returns."""
     with Stack.start(options.keep, keep=options.keep is not None, progress=_say) as stack:
         system = System(stack, replay=options.replay)
+        _say(f"logs are in {system.log_directory()}")
         system.prepare(_say)
         summary = asyncio.run(_live(system, options))
         _say("stopping")

@@ -19,7 +19,6 @@ from tailstream.client import Client, Ended, Item, Snapshot, Update
 from tailstream.runtime.admin import wait_for_topics
 from tailstream.runtime.inlets import BroadcastReader
 from tailstream.runtime.service import Service
-from tailstream.runtime.settings import ServiceSettings
 
 FIGURES = ("nav", "pnl")
 FIGURES_PER_SECOND_MAX = 4.0
@@ -48,9 +47,7 @@ class Live:
         self.board = Board()
         self.bus = Bus(self.board)
         self.delays = Delays()
-        self._settings = ServiceSettings(
-            kafka=system.stack.addresses.kafka, topic_prefix=system.topic_prefix, replica="demo"
-        )
+        self._settings = system.settings("demo")
         self._partitions = 0
         self._began = 0.0
         self._ended: float | None = None

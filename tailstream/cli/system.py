@@ -1,5 +1,6 @@
 """The whole system on a stack: the database, the topics, five services, the limits, and the source that feeds them."""
 
+import asyncio
 import os
 import secrets
 import time
@@ -9,16 +10,30 @@ from pathlib import Path
 from services.gateway.auth import make_token
 from tailstream.cli.db import migrate
 from tailstream.cli.fleet import Fleet
+from tailstream.cli.limits import apply_rules, read_rules
 from tailstream.cli.replicas import SERVICES, Replica
+from tailstream.runtime.errors import TailstreamError
+from tailstream.runtime.settings import ServiceSettings
+from tailstream.sources.history import data_folder
 from tailstream.stack import Stack
 
 READY_SECONDS_MAX = 180.0
 PREPARE_SECONDS_MAX = 120.0
+LIMITS_SECONDS_MAX = 60.0
 TOKEN_SECONDS = 7 * 86_400
 
 _GATEWAY = {"TAILSTREAM_MESSAGES_PER_SECOND": "1000"}  # a client here subscribes to everything at once
 
 Progress = Callable[[str], None]
+
+
+class LimitsRefused(TailstreamError):
+    """A limit of the demo was rejected."""
+
+
+def limits_file() -> Path:
+    """The demo's limits, beside its prices."""
+    return data_folder() / "limits.yaml"
 
 
 class System:
@@ -59,6 +74,19 @@ class System:
         self.services.await_ready(within_seconds=READY_SECONDS_MAX)
         progress(f"{', '.join(SERVICES)} are ready")
         self.source.succeed(within_seconds=PREPARE_SECONDS_MAX)
+        progress(f"{self._define_limits()} limits are defined")
+
+    def _define_limits(self) -> int:
+        settings = self.settings("demo")
+        outcomes = asyncio.run(apply_rules(settings, read_rules(str(limits_file())), seconds_max=LIMITS_SECONDS_MAX))
+        refused = [outcome.message for outcome in outcomes if outcome.outcome == "rejected"]
+        if refused:
+            raise LimitsRefused(f"{limits_file()}: expected every limit to be accepted, was: {'; '.join(refused[:3])}")
+        return len(outcomes)
+
+    def settings(self, name: str) -> ServiceSettings:
+        """How this process, as ``name``, finds the system's bus."""
+        return ServiceSettings(kafka=self.stack.addresses.kafka, topic_prefix=self.topic_prefix, replica=name)
 
     @property
     def websocket_url(self) -> str:
