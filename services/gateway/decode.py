@@ -28,7 +28,7 @@ from contracts.topics import (
     VALUATIONS,
     Topic,
 )
-from services.gateway.structs import struct_of
+from tailstream.runtime.structs import struct_of
 from tailstream.runtime.records import Record, Rejected, misplaced
 
 

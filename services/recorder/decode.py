@@ -1,15 +1,20 @@
 """From raw records to what arrived, or the reason why it is refused."""
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Any
 
+import msgspec
 from pydantic import ValidationError
 
-from contracts.event import Measured
 from contracts.topics import BY_NAME
-from services.recorder.engine import Entry, Recorded
+from services.recorder.engine import Entry
+from services.recorder.tables import TABLES
 from tailstream.runtime.decoding import explain
 from tailstream.runtime.records import Record, Rejected, event_of, misplaced
+from tailstream.runtime.structs import struct_of
+
+_READERS = {table.topic.name: msgspec.json.Decoder(struct_of(table.topic.event)).decode for table in TABLES}
+_CLOSING = frozenset(table.topic.name for table in TABLES if "revision" in table.key)
 
 
 def decode(records: Sequence[Record], partitions: int) -> tuple[list[Entry], list[Rejected]]:
@@ -33,11 +38,19 @@ def decode(records: Sequence[Record], partitions: int) -> tuple[list[Entry], lis
 
 def _judge(record: Record, partitions: int) -> Entry | Rejected:
     if record.value is None:
-        return Rejected(record, "record: expected an event, was a tombstone")
+        return Rejected(record, "value: expected an event, was a tombstone")
     try:
-        event = cast(Recorded, event_of(record))
+        event = _event(record, record.value)
     except ValidationError as error:
         return Rejected(record, explain(error))
-    if isinstance(event, Measured) and event.period is None:
+    if record.topic in _CLOSING and event.period is None:
         return Rejected(record, "period: expected the closed period of a closing figure, was null", "period")
     return misplaced(record, event.portfolio_id, partitions) or Entry(record, event)
+
+
+def _event(record: Record, value: bytes) -> Any:
+    """The event as a struct, which is quick; what that refuses is for the contract to judge, and to explain."""
+    try:
+        return _READERS[record.topic](value)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return event_of(record)

@@ -4,22 +4,16 @@ from collections.abc import Mapping, Sequence
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from contracts.alerts import AlertChanged
-from contracts.event import Measured
-from contracts.limits import LimitState
-from contracts.portfolio import HoldingsReplaced
 from services.recorder.tables import BY_TOPIC, TABLES, Table
 from tailstream.runtime.records import Record
-
-Recorded = Measured | LimitState | AlertChanged | HoldingsReplaced
-"""What history holds: events of one portfolio each."""
 
 
 class Entry(NamedTuple):
     """A record that was accepted, and the event in it."""
 
     record: Record
-    event: Recorded
+    event: Any
+    """Has the fields of the topic's event."""
 
 
 Batch = Mapping[Table, Sequence[Entry]]

@@ -20,8 +20,28 @@ from tailstream.runtime.records import Rejected
 
 log = structlog.get_logger()
 
-AWAY = (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction)
-"""The database is gone, busy or failing over: the same batch may well go in later."""
+PROGRAM_LIMIT = "54"
+"""SQLSTATE class of what is too large for the database, of an index for instance; psycopg counts it as operational."""
+
+
+class HistoryBehind(TailstreamError):
+    """The database lacks a table or a column that the recorder writes."""
+
+
+class RefusedByDatabase(TailstreamError):
+    """The database will never take this."""
+
+
+def is_refusal(error: psycopg.Error) -> bool:
+    """Whether the fault is the record's: tried again, it would be refused again."""
+    too_large = (error.sqlstate or "").startswith(PROGRAM_LIMIT)
+    return too_large or isinstance(error, psycopg.DataError | psycopg.IntegrityError)
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether the database is gone, busy, failing over or not prepared yet: the same may well go in later."""
+    return isinstance(error, psycopg.OperationalError | psycopg.errors.ReadOnlySqlTransaction | HistoryBehind)
+
 
 _CONNECTION: Mapping[str, str | int] = {
     "connect_timeout": 5,
@@ -33,10 +53,6 @@ _TYPES = """
 select attname, atttypid from pg_attribute
 where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped
 """
-
-
-class HistoryBehind(TailstreamError):
-    """The database lacks a table or a column that the recorder writes."""
 
 
 class HistoryStore:
@@ -51,7 +67,7 @@ class HistoryStore:
 
     async def start(self) -> None:
         """Wait without end, with jitter and a warning a try, until the database answers and has the tables."""
-        async for attempt in stamina.retry_context((*AWAY, HistoryBehind), attempts=None, timeout=None, wait_max=10):
+        async for attempt in stamina.retry_context(is_passing, attempts=None, timeout=None, wait_max=10):
             with attempt:
                 await self._connected()
 
@@ -75,7 +91,7 @@ class HistoryStore:
             return []
         try:
             await self._insist(batch)
-        except (psycopg.DataError, psycopg.IntegrityError):
+        except RefusedByDatabase:
             return await self._write_one_by_one(batch)
         return []
 
@@ -84,12 +100,12 @@ class HistoryStore:
         for table, entry in ((table, entry) for table, entries in batch.items() for entry in entries):
             try:
                 await self._insist({table: [entry]})
-            except (psycopg.DataError, psycopg.IntegrityError) as error:
-                refused.append(Rejected(entry.record, f"database: {_first_line(error)}"))
+            except RefusedByDatabase as error:
+                refused.append(Rejected(entry.record, f"database: {error}"))
         return refused
 
     async def _insist(self, batch: Batch) -> None:
-        async for attempt in stamina.retry_context(AWAY, attempts=None, timeout=self._outage_seconds_max):
+        async for attempt in stamina.retry_context(is_passing, attempts=None, timeout=self._outage_seconds_max):
             with attempt:
                 await self._write_once(batch)
 
@@ -101,7 +117,9 @@ class HistoryStore:
                 for table, entries in batch.items():
                     await self._put(cursor, table, entries)
                 failpoint("store.before_commit", doing)
-        except AWAY as error:
+        except psycopg.Error as error:
+            if is_refusal(error):
+                raise RefusedByDatabase(_first_line(error)) from error
             self._reason = _first_line(error)
             raise
         self._reason = None
@@ -118,7 +136,7 @@ class HistoryStore:
         if self._connection is None or self._connection.closed:
             try:
                 self._connection = await self._connect()
-            except (*AWAY, HistoryBehind) as error:
+            except (psycopg.Error, HistoryBehind) as error:
                 self._reason = _first_line(error)
                 raise
             self._reason = None

@@ -1,7 +1,8 @@
 """The contracts as msgspec structs, made from the pydantic models themselves so that they cannot drift apart.
 
-A struct checks the JSON, every required field, every type, range and pattern at a fifth of the model's cost; what only a
-model's own validators check is left to the model. NaN and infinity are refused. Unknown fields are ignored.
+A struct checks the JSON, every required field, type, range and pattern at a third of the model's cost (RiskMeasured of
+2.3 kB: 6 µs for 19 µs) and leaves the garbage collector in peace; a model's own validators are left to the model. NaN
+and infinity are refused. Unknown fields are ignored.
 """
 
 from collections.abc import Iterable
