@@ -28,7 +28,7 @@ app = typer.Typer(add_completion=False)
 _told = Console(stderr=True, highlight=False, soft_wrap=True)
 
 DATE = ["%Y-%m-%d"]
-DAYS_PER_SECOND = "5"
+DAYS_PER_SECOND = "2"
 _LINE_SECONDS = 5.0
 _LINES_AROUND_TABLE = 12
 
@@ -152,11 +152,8 @@ def _state(live: Live) -> Text:
 
 
 def _attach(system: System) -> str:
-    return (
-        f"attach:  export TAILSTREAM_URL={system.websocket_url} TAILSTREAM_TOKEN={system.token()}\n"
-        f"         tailstream watch firm\n"
-        f"logs:    {system.log_directory()}"
-    )
+    """How to look in from another terminal."""
+    return f"attach:  . {system.attach_file()} && {sys.argv[0]} watch firm\nlogs:    {system.log_directory()}"
 
 
 def _report(summary: Summary, as_json: bool) -> None:

@@ -97,6 +97,13 @@ class System:
         """A token that shows everything."""
         return make_token(self._secret, "demo", ["viewer", "operator"], "*", TOKEN_SECONDS, time.time())
 
+    def attach_file(self) -> Path:
+        """A file of the run directory that tells a shell where the gateway is, with a token; for this user alone."""
+        file = self.stack.run.path / "attach.env"
+        file.touch(mode=0o600)
+        file.write_text(f"export TAILSTREAM_URL={self.websocket_url} TAILSTREAM_TOKEN={self.token()}\n")
+        return file
+
     def log_directory(self) -> Path:
         """Where each process logs."""
         return self.stack.run.log("any").parent
