@@ -28,8 +28,8 @@ from contracts.topics import (
     VALUATIONS,
     Topic,
 )
-from tailstream.runtime.structs import struct_of
 from tailstream.runtime.records import Record, Rejected, misplaced
+from tailstream.runtime.structs import struct_of
 
 
 class ChannelName(StrEnum):
@@ -97,7 +97,7 @@ def decode(record: Record, partitions: int) -> Arrival | Rejected:
     """Read one record of one of the gateway's topics; refuse it with what was expected and what came."""
     reading = _READINGS[record.topic]
     try:
-        arrival = reading.gone(record) if record.value is None else reading.read(record, record.value.decode())
+        arrival = reading.gone(record) if record.value is None else reading.read(record, record.value)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         return Rejected(record, f"{reading.topic.event.__name__}: {error}")
     if isinstance(arrival, Reported):
@@ -105,39 +105,39 @@ def decode(record: Record, partitions: int) -> Arrival | Rejected:
     return misplaced(record, arrival.portfolio_id, partitions) or arrival
 
 
-def _analytics(record: Record, text: str) -> Update:
-    seen = _ANALYTICS(text)
-    return _update(record, ChannelName.ANALYTICS, seen, f"{seen.analyzer}/{seen.basis}", text)
+def _analytics(record: Record, value: bytes) -> Update:
+    seen = _ANALYTICS(value)
+    return _update(record, ChannelName.ANALYTICS, seen, f"{seen.analyzer}/{seen.basis}", value)
 
 
-def _valuation(record: Record, text: str) -> Update:
-    seen = _VALUATION(text)
-    return _update(record, ChannelName.ANALYTICS, seen, f"{VALUATION}/{seen.basis}", text)
+def _valuation(record: Record, value: bytes) -> Update:
+    seen = _VALUATION(value)
+    return _update(record, ChannelName.ANALYTICS, seen, f"{VALUATION}/{seen.basis}", value)
 
 
-def _risk(record: Record, text: str) -> Update:
-    seen = _RISK(text)
-    return _update(record, ChannelName.RISK, seen, f"risk/{seen.basis}", text)
+def _risk(record: Record, value: bytes) -> Update:
+    seen = _RISK(value)
+    return _update(record, ChannelName.RISK, seen, f"risk/{seen.basis}", value)
 
 
-def _state(record: Record, text: str) -> Update:
-    seen = _STATE(text)
-    return _update(record, ChannelName.LIMITS, seen, seen.limit_id, text)
+def _state(record: Record, value: bytes) -> Update:
+    seen = _STATE(value)
+    return _update(record, ChannelName.LIMITS, seen, seen.limit_id, value)
 
 
-def _alert(record: Record, text: str) -> Update:
-    seen = _ALERT(text)
+def _alert(record: Record, value: bytes) -> Update:
+    seen = _ALERT(value)
     alert = AlertSeen(seen.type, seen.severity, seen.state != "resolved")
-    return _update(record, ChannelName.ALERTS, seen, str(seen.alert_id), text, alert)
+    return _update(record, ChannelName.ALERTS, seen, str(seen.alert_id), value, alert)
 
 
-def _definition(_record: Record, text: str) -> Defined:
-    definition = PortfolioDefined.from_json(text.encode())
+def _definition(_record: Record, value: bytes) -> Defined:
+    definition = PortfolioDefined.from_json(value)
     return Defined(definition.portfolio_id, definition)
 
 
-def _status(record: Record, text: str) -> Reported:
-    return Reported(record.key or "", ServiceStatus.from_json(text.encode()))
+def _status(record: Record, value: bytes) -> Reported:
+    return Reported(record.key or "", ServiceStatus.from_json(value))
 
 
 def _no_analytics(record: Record) -> Update:
@@ -169,7 +169,7 @@ def _never(_record: Record) -> Update:
 
 
 def _update(
-    record: Record, channel: ChannelName, seen: Any, group: str, text: str, alert: AlertSeen | None = None
+    record: Record, channel: ChannelName, seen: Any, group: str, value: bytes, alert: AlertSeen | None = None
 ) -> Update:
     return Update(
         channel=channel,
@@ -182,7 +182,7 @@ def _update(
         basis=seen.basis.value,
         as_of=seen.as_of,
         event_id=str(seen.event_id),
-        payload=text,
+        payload=value.decode(),
         alert=alert,
     )
 
@@ -213,7 +213,7 @@ def _key(record: Record, form: str) -> list[str]:
 
 class _Reading(NamedTuple):
     topic: Topic
-    read: Callable[[Record, str], Arrival]
+    read: Callable[[Record, bytes], Arrival]
     gone: Callable[[Record], Arrival]
 
 
