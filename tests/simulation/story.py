@@ -131,6 +131,9 @@ class Log:
         self.emissions.append(Emission(topic, key, portfolio_id, value))
         return partition
 
+    def ends(self) -> Iterator[tuple[str, int, int]]:
+        return ((topic, partition, end) for (topic, partition), end in self._ends.items())
+
     def end(self, topic: Topic, partition: int) -> int:
         return self._ends[topic.name, partition]
 
@@ -184,7 +187,8 @@ def _closed(engine: ClosingEngine, encode: Encoder, log: Log) -> Iterator[Emissi
     world = engine.world
     for arrival in log.arrivals:
         world.fold(arrival)
-        world.read_to(arrival.topic, arrival.partition, arrival.offset + 1)
+    for topic, partition, end in log.ends():
+        world.read_to(topic, partition, end)
     world.open()
     for partition in range(log.partitions):
         world.adopt(partition, None)

@@ -61,7 +61,7 @@ class Spoiler:
         self._refuse(log, HOLDINGS, held.to_json(), f"partition: expected {HOME}", lives=NEIGHBOUR)
         self._refuse(log, HOLDINGS, held.to_json(), f"key: expected {BOOK}", field="key", key="another")
         late = close.model_copy(update={"period": "1999-01-01"})
-        self._refuse(log, CLOSES, late.to_json(), "period: expected one after", field="period")
+        self._refuse(log, CLOSES, late.to_json(), "expected one after", field="period")
         narrow = close.model_copy(
             update={"period": "2031-01-01", "cut": close.cut.model_copy(update={"holdings": (1,)})}
         )
