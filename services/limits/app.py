@@ -38,8 +38,11 @@ class OwnedShards:
         await self._service.quarantine.put(rejected)
         step = self._engine.step(arrivals, await self._store.decided(_commands(arrivals)))
         change = change_of(records, step)
-        ids = await self._store.commit(change)
+        with self._service.metrics.commit_seconds.time():
+            ids = await self._store.commit(change)
         await self._announce(change.emissions, ids)
+        self._service.metrics.closes.inc(step.closes)
+        self._service.metrics.closes_behind.set(self._engine.closes_behind)
 
     async def adopt(self, shards: Sequence[Shard]) -> Mapping[Shard, int]:
         """Take shards over: announce what their dead owner had stored to announce, restore, say where they go on."""

@@ -72,6 +72,8 @@ class Step:
     """Records of this batch whose close is not settled yet."""
     consumed: list[Place] = field(default_factory=list)
     """Records that waited since an earlier batch and do no longer."""
+    closes: int = 0
+    """Closes of portfolios that were evaluated."""
 
 
 class Engine:
@@ -94,6 +96,11 @@ class Engine:
             if part is not None:
                 self._stored.add(part.place)
                 self._keep(arrival, part)
+
+    @property
+    def closes_behind(self) -> int:
+        """Closes that wait for their parts, of the portfolio that has the most."""
+        return max((len(waiting.closes) for waiting in self._closes.values()), default=0)
 
     def step(self, arrivals: Sequence[Arrival], decided: Mapping[CommandKey, Decision]) -> Step:
         """Fold a batch in. ``decided`` has the commands of the batch that were decided before."""
@@ -135,6 +142,7 @@ class Engine:
             batch.changed(book, held, cause)
         book.evaluated, book.evaluated_as_of, book.currency = key, measured.as_of, measured.currency
         batch.books[book.portfolio_id] = book
+        batch.step.closes += 1
         self._consume(batch, [part.place for part in parts.values()])
 
     def _consume(self, batch: "_Batch", places: Iterable[Place]) -> None:

@@ -12,6 +12,7 @@ from services.limits.figures import ABSENT, Assessment, Measurement, assess
 from services.limits.levels import RANK, early_level, worse
 from services.limits.waiting import CloseKey
 
+CLOSE, LIVE = Basis.CLOSE, Basis.LIVE  # Python 3.11 calls a function for every look-up of an enum's member
 FAILED = Assessment(None, Status.DEGRADED, None)
 """The evaluation itself went wrong."""
 LIVE_STEP = 0.01
@@ -23,13 +24,13 @@ def at_close(held: Held, key: CloseKey, measured: Measurement, stale_after: int)
 
     Whatever goes wrong within is this limit's ``engine_error`` alert: it holds its level and the other limits go on.
     """
-    occasion = Occasion(Basis.CLOSE, key.period, key, measured.as_of)
+    occasion = Occasion(CLOSE, key.period, key, measured.as_of)
     try:
         assessed = assess(held.limit, measured) or ABSENT
     except Exception as error:
         assessed, changes = FAILED, _error(held, occasion, error)
     else:
-        changes = resolve_alert(held, "engine_error", Basis.CLOSE, occasion, assessed, "the limit is evaluated again")
+        changes = resolve_alert(held, "engine_error", CLOSE, occasion, assessed, "the limit is evaluated again")
         changes += _decide(held, occasion, assessed, stale_after)
     _note(held, occasion, assessed)
     held.count(key, assessed)
@@ -38,7 +39,7 @@ def at_close(held: Held, key: CloseKey, measured: Measurement, stale_after: int)
 
 def at_live(held: Held, measured: Measurement, since: CloseKey | None) -> tuple[bool, list[AlertChanged]]:
     """Warn early when the live figure asks for it; whether there is news, and the alerts raised."""
-    occasion = Occasion(Basis.LIVE, None, since, measured.as_of)
+    occasion = Occasion(LIVE, None, since, measured.as_of)
     try:
         assessed = assess(held.limit, measured) or ABSENT
     except Exception as error:
@@ -57,7 +58,7 @@ def _decide(held: Held, occasion: Occasion, assessed: Assessment, stale_after: i
     if assessed.utilisation is None:
         return _hold(held, occasion, assessed, stale_after)
     held.measured, held.closes_missing = True, 0
-    changes = resolve_alert(held, "data_stale", Basis.CLOSE, occasion, assessed, f"{_subject(held)} is measured again")
+    changes = resolve_alert(held, "data_stale", CLOSE, occasion, assessed, f"{_subject(held)} is measured again")
     held.ladder.climb(assessed.utilisation, held.limit.warn_at, held.limit.alert_at)
     changes += _follow_level(held, occasion, assessed)
     return changes + _overrule(held, occasion, assessed)
@@ -86,7 +87,7 @@ def _follow_level(held: Held, occasion: Occasion, assessed: Assessment) -> list[
     level, changes = held.ladder.level, list[AlertChanged]()
     for worse_level, kind in LEVEL_ALERTS.items():
         if kind in held.alerts and RANK[worse_level] > RANK[level]:
-            changes += resolve_alert(held, kind, Basis.CLOSE, occasion, assessed, _told(held, assessed))
+            changes += resolve_alert(held, kind, CLOSE, occasion, assessed, _told(held, assessed))
     if level != "ok" and LEVEL_ALERTS[level] not in held.alerts:
         changes += raise_alert(held, LEVEL_ALERTS[level], occasion, assessed, _told(held, assessed))
     return changes
@@ -100,7 +101,7 @@ def _overrule(held: Held, occasion: Occasion, assessed: Assessment) -> list[Aler
     message = f"the close decided: {_told(held, assessed)}"
     changes = list[AlertChanged]()
     for kind in sorted(early.alerts):
-        changes += resolve_alert(held, kind, Basis.LIVE, occasion, assessed, message)
+        changes += resolve_alert(held, kind, LIVE, occasion, assessed, message)
     held.early = Early()
     return changes
 

@@ -25,6 +25,9 @@ TAIL_FIGURES: Mapping[str, tuple[str, str]] = {
 """VaR and ES metrics: the measure, and the confidence as RiskMeasured writes it."""
 
 
+_OK = Status.OK  # Python 3.11 calls a function for every look-up of an enum's member
+
+
 class Reading(NamedTuple):
     """A figure as it was published: a number, or the reason there is none."""
 
@@ -34,7 +37,7 @@ class Reading(NamedTuple):
     @property
     def usable(self) -> float | None:
         """The value that a limit may be held against: none that is stale, degraded or otherwise in doubt."""
-        return self.value if self.status == Status.OK else None
+        return self.value if self.status == _OK else None
 
 
 class Tail(NamedTuple):

@@ -30,7 +30,7 @@ join unnest(%(topics)s::text[], %(partitions)s::integer[]) as asked (topic, part
 
 SAVE_BOOKS = """
 insert into limits.books as stored (portfolio_id, partition, version, document)
-select * from unnest(%s::text[], %s::integer[], %s::bigint[], %s::text[]::json[])
+select * from unnest(%s::text[], %s::integer[], %s::bigint[], %b::text[]::json[])
 on conflict (portfolio_id) do update set version = excluded.version, document = excluded.document
 where stored.version = excluded.version - 1
 """
