@@ -4,7 +4,7 @@ import asyncio
 import random
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -149,7 +149,12 @@ class Sockets:
         self._connections: dict[str, Connection] = {}
         self._serving: set[asyncio.Task[None]] = set()
         self._draining = False
-        measures.sessions = lambda: [connection.session for connection in self._connections.values()]
+        measures.sessions = lambda: self.sessions
+
+    @property
+    def sessions(self) -> Sequence[Session]:
+        """The open connections' sides of the protocol."""
+        return [connection.session for connection in self._connections.values()]
 
     async def start(self) -> None:
         """Sockets are taken as soon as the server runs; there is nothing to prepare."""

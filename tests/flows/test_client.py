@@ -3,75 +3,25 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import nullcontext
 from functools import partial
 
 import pytest
-import uvicorn
-from fastapi import FastAPI, WebSocket
 
 from contracts.alerts import AlertChanged
 from contracts.analytics import AnalyticsComputed
 from contracts.topics import ALERTS
-from services.gateway.auth import make_token, read_token
-from services.gateway.decode import decode
-from services.gateway.engine import Engine
-from services.gateway.measures import Measures
-from services.gateway.session import Terms
-from services.gateway.websocket import Access, Sockets
+from services.gateway.auth import make_token
 from tailstream.cli.replicas import Replica
 from tailstream.client import Client, ClientError, ConnectionRefused, Item, RequestRefused, Snapshot, Update
 from tailstream.runtime.outlets import Outlet
-from tailstream.runtime.records import Record, Rejected, emission
+from tailstream.runtime.records import emission
 from tailstream.runtime.settings import ServiceSettings
 from tailstream.stack import Stack
 from tests.gateway_desk import SECRET
 from tests.gateway_log import PARTITIONS, Log
+from tests.gateway_server import Server
 
-SECONDS_MAX = 30.0
-TERMS = Terms(server_id="test", reconnect_jitter_ms=10)
-
-
-class Server:
-    """The gateway's sockets without a bus: records are read from the test's hand."""
-
-    def __init__(self) -> None:
-        self.engine = Engine(1_000)
-        self.port = 0
-
-    async def start(self) -> None:
-        """Serve, at the same port every time."""
-        authenticate, measures = partial(read_token, SECRET), Measures(self.engine.counts)
-        access = Access(drain_seconds=0.05)
-        self.sockets = Sockets(self.engine, TERMS, authenticate, access, lambda: None, lambda: PARTITIONS, measures)
-        app = FastAPI()
-
-        @app.websocket("/ws/v1")
-        async def websocket(socket: WebSocket) -> None:
-            await self.sockets.serve(socket)
-
-        self.server = uvicorn.Server(uvicorn.Config(app, port=self.port, lifespan="off", log_config=None))
-        self.server.capture_signals = nullcontext  # type: ignore[method-assign,assignment]
-        self.serving = asyncio.create_task(self.server.serve())
-        while not self.server.started:  # noqa: ASYNC110  # uvicorn has no event to await
-            await asyncio.sleep(0.005)
-        self.port = self.server.servers[0].sockets[0].getsockname()[1]
-
-    async def stop(self) -> None:
-        """Drain and stop; what was read is kept for the next start."""
-        await self.sockets.stop()
-        self.server.should_exit = True
-        await self.serving
-
-    def read(self, *records: Record) -> None:
-        """Read records, and have them sent."""
-        found = [decode(record, PARTITIONS) for record in records]
-        self.sockets.wake(self.engine.fold([each for each in found if not isinstance(each, Rejected)]))
-
-    @property
-    def url(self) -> str:
-        """Where it serves."""
-        return f"ws://127.0.0.1:{self.port}/ws/v1"
+SECONDS_MAX = 90.0
 
 
 @pytest.fixture
