@@ -17,6 +17,7 @@ from contracts.topics import ALERTS, HOLDINGS, METRICS, QUARANTINE, RISK, STATES
 from tailstream.cli.db import migrate
 from tailstream.runtime.records import Emission, Shard, partition_of
 from tailstream.runtime.restore import read_back
+from tailstream.runtime.service import EXIT_FATAL
 from tailstream.runtime.settings import ServiceSettings
 from tailstream.stack import Addresses
 from tests.recorded import (
@@ -264,3 +265,24 @@ async def test_two_replicas_share_the_work_and_one_takes_over_from_the_other(
         await publish(settings, records(METRICS, *(metrics_of(1, book) for book in books)))
         await until(counting(history, "analytics_metrics"), [16])
     assert rows(history, "select count(distinct event_id) from history.analytics_metrics") == [(16,)]
+
+
+async def test_a_database_that_stays_away_ends_the_process_and_costs_nothing(
+    settings: ServiceSettings, history: str, addresses: Addresses, recorder: Recorder
+) -> None:
+    name = history.rsplit("/", 1)[1]
+
+    def allow(connections: bool) -> None:
+        with psycopg.connect(addresses.postgres, autocommit=True) as server:
+            server.execute(f"alter database {name} allow_connections {connections}")
+            server.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", [name])
+
+    with recorder.running(TAILSTREAM_DATABASE_OUTAGE_SECONDS_MAX="2") as process:
+        await publish(settings, records(METRICS, metrics_of(0, "book-1")))
+        await until(counting(history, "analytics_metrics"), [1])
+        allow(False)
+        await publish(settings, records(METRICS, metrics_of(1, "book-1")))
+        assert await asyncio.to_thread(process.wait, DEADLINE_SECONDS) == EXIT_FATAL
+    allow(True)
+    with recorder.running():
+        await until(counting(history, "analytics_metrics"), [2])
