@@ -111,7 +111,8 @@ class Session:
         self._authenticate = authenticate
         self._partitions = partitions
         self._subscriptions: dict[str, Subscription] = {}
-        self._ready: dict[Subscription, None] = {}
+        self._fresh: dict[Subscription, None] = {}
+        self._waiting: dict[Subscription, float] = {}
         self._answers: list[str] = []
         self._numbered = 0
         self._budget = Budget(terms.messages_per_second, terms.messages_at_once_max, now)
@@ -130,7 +131,7 @@ class Session:
     @property
     def updates_waiting(self) -> int:
         """Updates not taken yet."""
-        return sum(len(subscription.queue) for subscription in self._ready)
+        return sum(len(subscription.queue) for subscription in (*self._fresh, *self._waiting))
 
     def authorise(self, token: str, now: float) -> None:
         """Take the bearer token of the upgrade request, so that ``connect`` needs none."""
@@ -164,10 +165,12 @@ class Session:
         """A message came that is too long."""
         self.close(CloseCode.TOO_BIG, f"message: expected at most {MESSAGE_BYTES_MAX} bytes, was {size_bytes}")
 
-    def wake(self, subscription: Subscription) -> None:
-        """The subscription has something to send."""
-        self._ready[subscription] = None
-        self._flush_at = -math.inf
+    def wake(self, subscription: Subscription) -> bool:
+        """The subscription has something to send; False where it waits for its time anyway."""
+        if subscription in self._waiting:
+            return False
+        self._fresh[subscription] = None
+        return True
 
     def take(self, now: float) -> Flush:
         """What is to be written now, in order: answers, then updates."""
@@ -182,7 +185,8 @@ class Session:
     def due(self) -> float:
         """When ``take`` is to be called again, even if nothing comes until then (Unix seconds)."""
         expires_at = self.claims.expires_at if self.claims else math.inf
-        return min(self._connect_by, self._ping_at, self._pong_by, self._warn_at, self._flush_at, expires_at)
+        flush_at = -math.inf if self._fresh else self._flush_at
+        return min(self._connect_by, self._ping_at, self._pong_by, self._warn_at, flush_at, expires_at)
 
     def drain(self, reconnect_after_ms: int) -> None:
         """This replica stops: tell the client when to come back, elsewhere."""
@@ -199,15 +203,13 @@ class Session:
         for subscription in self._subscriptions.values():
             self._engine.end(subscription)
         self._subscriptions.clear()
-        self._ready.clear()
+        self._fresh.clear()
+        self._waiting.clear()
 
     def _updates(self, now: float) -> tuple[list[str], int | None]:
-        if now < self._flush_at:
+        taken = self._due(now)
+        if not taken:
             return [], None
-        due = {subscription: subscription.queue.due(now) for subscription in self._ready}
-        taken = [subscription for subscription, at in due.items() if at <= now]
-        self._ready = {subscription: None for subscription, at in due.items() if at > now}
-        self._flush_at = min((due[subscription] for subscription in self._ready), default=math.inf)
         sent_at = encode.instant(now)
         frames: list[str] = []
         stamps: list[int] = []
@@ -217,6 +219,21 @@ class Session:
                 stamps += (update.timestamp_ms for update, _ in queued)
             frames += subscription.frames(queued, sent_at)
         return frames, min(stamps, default=None)
+
+    def _due(self, now: float) -> list[Subscription]:
+        """The subscriptions whose time it is; the others wait for theirs."""
+        asking, self._fresh = [*self._fresh], {}
+        if now >= self._flush_at:
+            asking, self._waiting, self._flush_at = [*self._waiting, *asking], {}, math.inf
+        due: list[Subscription] = []
+        for subscription in asking:
+            at = subscription.queue.due(now)
+            if at <= now:
+                due.append(subscription)
+            else:
+                self._waiting[subscription] = at
+                self._flush_at = min(self._flush_at, at)
+        return due
 
     def _handle(self, message: ClientMessage, now: float) -> None:
         match message:
@@ -344,7 +361,8 @@ class Session:
     def _drop(self, subscription: Subscription) -> None:
         self._engine.end(subscription)
         del self._subscriptions[subscription.sub_id]
-        self._ready.pop(subscription, None)
+        self._fresh.pop(subscription, None)
+        self._waiting.pop(subscription, None)
 
     def _keep_time(self, now: float) -> None:
         """Do what the time asks for: end, warn, ping."""

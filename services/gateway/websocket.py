@@ -176,8 +176,7 @@ class Sockets:
         """Have what was folded sent."""
         for subscription in touched:
             connection = self._connections.get(subscription.session_id)
-            if connection is not None:
-                connection.session.wake(subscription)
+            if connection is not None and connection.session.wake(subscription):
                 connection.wake()
 
     async def serve(self, socket: WebSocket) -> None:
