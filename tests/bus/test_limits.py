@@ -21,6 +21,7 @@ from tailstream.cli.replicas import Replica
 from tailstream.runtime.outlets import Outlet
 from tailstream.runtime.records import Emission, Record, Shard
 from tailstream.runtime.restore import read_back
+from tailstream.runtime.service import EXIT_FATAL
 from tailstream.runtime.settings import ServiceSettings
 from tailstream.stack import Addresses, Stack
 from tests import limits_log as log
@@ -190,7 +191,7 @@ async def test_a_replica_killed_around_its_commit_is_replaced_without_a_trace(
     assert await history(bus) == expected_history()
 
 
-async def test_an_owner_that_was_frozen_past_its_session_leaves_when_it_wakes(
+async def test_an_owner_that_was_frozen_past_its_session_changes_nothing_when_it_wakes(
     bus: Bus, make_replica: Callable[..., Replica]
 ) -> None:
     frozen, heir = make_replica(1), make_replica(2)
@@ -205,8 +206,10 @@ async def test_an_owner_that_was_frozen_past_its_session_leaves_when_it_wakes(
     await bus.publish(story()[len(half) :])
     await until(lambda: all_evaluated(bus), "the second half evaluated by the heir")
     frozen.thaw()
+    await until(lambda: _left_or_ready(frozen), "the frozen replica to be refused and leave, or to have joined again")
+    await until(lambda: _left_or_ready(heir), "the heir to be where it was")
+    assert heir.exit_code is None
     assert await history(bus) == expected_history()
-    await until(lambda: _ready(frozen, heir), "both replicas to share the shards again")
 
 
 async def test_a_file_of_limits_is_applied_and_each_answered(
@@ -245,5 +248,5 @@ async def _ended(replica: Replica) -> bool:
     return replica.exit_code is not None
 
 
-async def _ready(*replicas: Replica) -> bool:
-    return all(replica.exit_code is None and replica.not_ready() is None for replica in replicas)
+async def _left_or_ready(replica: Replica) -> bool:
+    return replica.exit_code == EXIT_FATAL or (replica.exit_code is None and replica.not_ready() is None)
