@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import tailstream
 from services.gateway.auth import make_token
 from tailstream.cli.db import migrate
 from tailstream.cli.fleet import Fleet
@@ -14,7 +15,6 @@ from tailstream.cli.limits import apply_rules, read_rules
 from tailstream.cli.replicas import SERVICES, Replica
 from tailstream.runtime.errors import TailstreamError
 from tailstream.runtime.settings import ServiceSettings
-from tailstream.sources.history import data_folder
 from tailstream.stack import Stack
 
 READY_SECONDS_MAX = 180.0
@@ -32,8 +32,10 @@ class LimitsRefused(TailstreamError):
 
 
 def limits_file() -> Path:
-    """The demo's limits, beside its prices."""
-    return data_folder() / "limits.yaml"
+    """The demo's limits: inside an installed package, or in ``deploy`` of a checkout."""
+    package = Path(tailstream.__file__).parent
+    installed = package / "limits" / "demo.yaml"
+    return installed if installed.is_file() else package.parent / "deploy" / "limits" / "demo.yaml"
 
 
 class System:

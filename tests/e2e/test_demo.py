@@ -172,7 +172,7 @@ def test_a_demo_killed_in_the_middle_is_cleared(tmp_path: Path) -> None:
     assert not psutil.pid_exists(running.process.pid)
 
 
-@pytest.mark.parametrize("options", [("--speed", "fast"), ("--speed", "-1"), ("--from", "soon"), ("--seconds", "soon")])
+@pytest.mark.parametrize("options", [("--speed", "fast"), ("--speed", "-1"), ("--from", "soon"), ("--to", "never")])
 def test_an_option_that_makes_no_sense_is_a_usage_error_that_names_it(tmp_path: Path, options: tuple[str, str]) -> None:
     with demo(tmp_path, *options) as running:
         running.process.communicate(timeout=60)
