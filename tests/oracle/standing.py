@@ -1,0 +1,104 @@
+"""What is there: the closing events on the log and the rows of history."""
+
+from collections.abc import Container, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from log import Raw, read_table
+from rows import Row
+from truth import VALUED
+
+Event = dict[str, Any]
+
+
+class Key(NamedTuple):
+    """What may stand on a closing topic once; ``analyzer`` is empty where there is one event for all."""
+
+    portfolio_id: str
+    period: str
+    revision: int
+    analyzer: str
+
+
+class Standing(NamedTuple):
+    """A closing topic: how many records, the text of each by what it is about, and the events to compare."""
+
+    count: int
+    texts: dict[Key, str | None]
+    events: list[Event]
+
+
+def standing_on(records: Sequence[Raw], periods: Container[str]) -> Standing:
+    """What stands on a closing topic; only the events of ``periods`` are kept whole, because all would be too many."""
+    texts: dict[Key, str | None] = {}
+    events: list[Event] = []
+    for record in records:
+        event = record.value
+        texts[_key_of(event)] = record.text
+        if event["period"] in periods:
+            events.append(event)
+    return Standing(len(records), texts, events)
+
+
+def _key_of(event: Event) -> Key:
+    return Key(event["portfolio_id"], event["period"], event["revision"], event.get("analyzer", ""))
+
+
+def faults(
+    topic: str, standing: Standing, table: str, recorded: list[tuple[Key, str]], expected: set[Key]
+) -> list[str]:
+    """What is wrong with a closing topic or its table: missing, unexpected, doubled, or not the same in both."""
+    return [
+        *_miscounted(topic, standing.count, set(standing.texts), expected),
+        *_miscounted(table, len(recorded), {key for key, _ in recorded}, expected),
+        *(f"{table}: {key} is not what the log says" for key, text in recorded if text != standing.texts.get(key)),
+    ]
+
+
+def _miscounted(where: str, count: int, found: set[Key], expected: set[Key]) -> Iterator[str]:
+    if count != len(found):
+        yield f"{where}: expected every event once, {count - len(found)} stand there again"
+    yield from (f"{where}: {key} is missing" for key in sorted(expected - found))
+    yield from (f"{where}: {key} was not expected" for key in sorted(found - expected))
+
+
+def recorded_in(postgres: str, table: str, *, with_analyzer: bool) -> list[tuple[Key, str]]:
+    """Every row of a table of history: what it is about, and the event's text."""
+    analyzer = "analyzer" if with_analyzer else "''"
+    rows = read_table(postgres, table, "portfolio_id", "period", "revision", analyzer, "event::text")
+    return [(Key(*key), text) for *key, text in rows]
+
+
+def price_rows(closes: Iterable[Event]) -> Iterator[Row]:
+    """The prices of every close."""
+    return (Row("price", name, close["period"], price) for close in closes for name, price in close["prices"].items())
+
+
+def valuation_rows(events: Iterable[Event]) -> Iterator[Row]:
+    """The figures of valuations."""
+    for event in events:
+        yield from (Row(name, event["portfolio_id"], event["period"], event[name]["value"]) for name in VALUED)
+
+
+def history_rows(postgres: str, table: str) -> Iterator[Row]:
+    """The figures of valuations that have columns of their own in history."""
+    for portfolio_id, period, *values in read_table(postgres, table, "portfolio_id", "period", *VALUED):
+        yield from (Row(name, portfolio_id, period, value) for name, value in zip(VALUED, values, strict=True))
+
+
+def metric_rows(events: Iterable[Event]) -> Iterator[Row]:
+    """The figures of every analyzer."""
+    for event in events:
+        figures = {name: figure["value"] for name, figure in event["figures"].items()}
+        figures[f"n_obs {event['analyzer']}"] = event["n_obs"]
+        yield from (Row(name, event["portfolio_id"], event["period"], value) for name, value in figures.items())
+
+
+def risk_rows(events: Iterable[Event]) -> Iterator[Row]:
+    """The figures of every method and level."""
+    for event in events:
+        figures = {name: event[name]["value"] for name in ("nav", "gross")}
+        figures |= {name: event[name] for name in ("coverage", "n_obs")}
+        for method, risk in event["methods"].items():
+            for level, tail in risk["levels"].items():
+                figures |= {f"{method} {level} {name}": value for name, value in tail.items()}
+        yield from (Row(name, event["portfolio_id"], event["period"], value) for name, value in figures.items())
