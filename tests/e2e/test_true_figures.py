@@ -75,7 +75,7 @@ def measured(stack: Stack, first: str, last: str, *, open_at_the_end: int) -> It
     """The days from ``first`` to ``last``, measured and recorded to the end by the real services."""
     prefix = f"t{uuid.uuid4().hex[:8]}."
     stack.create_topics(prefix=prefix, partitions=4)
-    with empty_database(stack.addresses.postgres) as database:
+    with own_database(stack.addresses.postgres) as database:
         migrate(database)
         run = Run(stack.addresses.kafka, prefix, database)
         measure(stack, run, first, last, open_at_the_end)
@@ -84,7 +84,7 @@ def measured(stack: Stack, first: str, last: str, *, open_at_the_end: int) -> It
 
 
 @contextmanager
-def empty_database(server: str, *, template: str = "template1") -> Iterator[str]:
+def own_database(server: str, *, template: str = "template1") -> Iterator[str]:
     """The URL of a database of its own; or of one that begins as a copy of ``template``."""
     name = f"t{uuid.uuid4().hex[:8]}"
     with psycopg.connect(server, autocommit=True) as connection:
@@ -175,7 +175,7 @@ def change_price(path: Path, *, day: str, stock: str, factor: float) -> None:
 
 
 def test_a_row_of_history_that_is_missing_or_not_the_logs_is_noticed(first_euros: Run) -> None:
-    with empty_database(first_euros.postgres, template=urlsplit(first_euros.postgres).path[1:]) as copy:
+    with own_database(first_euros.postgres, template=urlsplit(first_euros.postgres).path[1:]) as copy:
         with psycopg.connect(copy) as connection:
             one = "where portfolio_id = 'euro-01' and period = '1999-01-15'"
             connection.execute(f"update history.portfolio_valuations set nav = nav * (1 + 2e-9) {one}")
