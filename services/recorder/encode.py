@@ -3,7 +3,7 @@
 from operator import attrgetter
 from typing import Any
 
-from services.recorder.engine import Entry
+from services.recorder.decode import Accepted
 from services.recorder.tables import TABLES, Table
 
 LOG_COLUMNS = ("log_offset", "event")
@@ -17,6 +17,6 @@ def columns_of(table: Table) -> tuple[str, ...]:
     return (*table.columns, *LOG_COLUMNS)
 
 
-def row_of(table: Table, entry: Entry) -> tuple[Any, ...]:
+def row_of(table: Table, entry: Accepted) -> tuple[Any, ...]:
     """The record as a row of ``table``, in the order of ``columns_of``; an undefined figure is null."""
     return (*_FIELDS_OF[table](entry.event), entry.record.offset, entry.record.value)

@@ -10,8 +10,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.types.json import set_json_dumps
 
 from services.recorder import statements
+from services.recorder.decode import Accepted
 from services.recorder.encode import columns_of, row_of
-from services.recorder.engine import Batch, Entry
 from services.recorder.settings import RecorderSettings
 from services.recorder.tables import SCHEMA, TABLES, Table
 from tailstream.runtime.errors import TailstreamError
@@ -22,6 +22,10 @@ log = structlog.get_logger()
 
 PROGRAM_LIMIT = "54"
 """SQLSTATE class of what is too large for the database, of an index for instance; psycopg counts it as operational."""
+
+
+Batch = Mapping[Table, Sequence[Accepted]]
+"""What each table takes; no table has two records with one key."""
 
 
 class HistoryBehind(TailstreamError):
@@ -125,7 +129,7 @@ class HistoryStore:
         self._reason = None
         failpoint("store.after_commit", doing)
 
-    async def _put(self, cursor: psycopg.AsyncCursor, table: Table, entries: Sequence[Entry]) -> None:
+    async def _put(self, cursor: psycopg.AsyncCursor, table: Table, entries: Sequence[Accepted]) -> None:
         async with cursor.copy(statements.copy(table)) as copy:
             copy.set_types(self._types[table])
             for entry in entries:

@@ -257,7 +257,13 @@ async def test_two_replicas_share_the_work_and_one_takes_over_from_the_other(
     settings: ServiceSettings, history: str, recorder: Recorder
 ) -> None:
     books = [f"book-{n}" for n in range(8)]
-    with recorder.running() as first, recorder.running():
+
+    async def both_adopted() -> bool:
+        adopted = [line for line in recorder.logged().splitlines() if "shards adopted" in line]
+        return all(any(f"-{process.pid}" in line for line in adopted) for process in (first, second))
+
+    with recorder.running() as first, recorder.running() as second:
+        await until(both_adopted, True)
         await publish(settings, records(METRICS, *(metrics_of(0, book) for book in books)))
         await until(counting(history, "analytics_metrics"), [8])
         first.terminate()

@@ -5,17 +5,18 @@ from hypothesis import strategies as some
 
 from contracts.event import Event
 from contracts.topics import ALERTS, HOLDINGS, METRICS, STATES, Topic
-from services.recorder.engine import Entry, step
+from services.recorder.decode import Accepted
+from services.recorder.engine import step
 from services.recorder.tables import BY_TOPIC
 from tailstream.runtime.records import Record
 from tests.recorded import alert_of, holdings_of, metrics_of, state_of
 
 
-def entry(topic: Topic, event: Event, offset: int) -> Entry:
-    return Entry(Record(topic.name, 0, offset, "book-1", event.to_json(), 0), event)
+def entry(topic: Topic, event: Event, offset: int) -> Accepted:
+    return Accepted(Record(topic.name, 0, offset, "book-1", event.to_json(), 0), event)
 
 
-def offsets(topic: Topic, entries: list[Entry]) -> list[int]:
+def offsets(topic: Topic, entries: list[Accepted]) -> list[int]:
     """The offsets that are written to the topic's table."""
     return [each.record.offset for each in step(entries).get(BY_TOPIC[topic.name], ())]
 
