@@ -19,8 +19,8 @@ from services.gateway.app import _starts
 from services.gateway.decode import CHANNEL_TOPICS, Arrival, Defined, Reported, Update, decode
 from services.gateway.positions import Position, position_of, text_of
 from services.gateway.settings import GatewaySettings
-from tailstream.runtime.structs import struct_of
 from tailstream.runtime.records import Record, Rejected
+from tailstream.runtime.structs import struct_of
 from tests.gateway_log import PARTITIONS, Log
 
 DELIVERED = [topic for channel in CHANNEL_TOPICS.values() for topic in channel]

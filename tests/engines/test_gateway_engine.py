@@ -99,6 +99,33 @@ def test_a_blocked_client_gets_the_newest_value_of_each_group_marked_as_conflate
     assert desk.engine.counts.conflated == 4
 
 
+def test_what_waited_is_sent_in_the_order_of_the_log_so_that_every_position_holds(desk: Desk, log: Log) -> None:
+    session = desk.connected()
+    say(session, analytics())
+    taken(session)
+    desk.read(log.computed("A", 1, "basic"), log.computed("A", 2, "risk"), log.computed("A", 3, "basic"))
+    updates = taken(session)
+    assert [nav(update) for update in updates] == [2.0, 3.0]
+    back = desk.connected()
+    say(back, analytics(recover={"position": updates[0].position}))
+    confirmed, missed = taken(back)
+    assert (confirmed.recovered, nav(missed)) == (True, 3.0)
+
+
+def test_a_ping_does_not_pass_over_what_still_waits(desk: Desk, log: Log) -> None:
+    watcher = Watcher()
+    watcher.join(desk)
+    subscription = watcher.subscribe(analytics(max_rate_hz=0.01))
+    watcher.take()
+    desk.read(log.computed("A", 1))
+    watcher.take()
+    desk.read(log.computed("A", 2))
+    assert [message.type for message in watcher.take(seconds=30)] == ["ping"]
+    watcher.join(desk)
+    watcher.take()
+    assert state_of(subscription)["basic/live"]["figures"]["nav"]["value"] == 2.0
+
+
 def test_updates_faster_than_the_tick_are_sent_at_once_and_then_conflated_on_the_tick(desk: Desk, log: Log) -> None:
     session = desk.connected()
     say(session, analytics())
@@ -322,12 +349,12 @@ def test_a_ping_brings_silent_subscriptions_to_where_the_log_is(desk: Desk, log:
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_whatever_happens_a_client_ends_in_the_state_of_the_log(data: st.DataObject) -> None:
     log = Log()
     definitions = [log.defined(book) for book in BOOKS]
     desks = [Desk(ring_updates_max=data.draw(st.sampled_from([2, 8, 1_000]))) for _ in range(2)]
-    unread: list[list[Record]] = [[], []]
+    unread: list[dict[tuple[str, int], list[Record]]] = [{}, {}]
     truth: dict[str, dict[str, Any]] = {book: {} for book in BOOKS}
     for desk in desks:
         desk.read(*definitions)
@@ -347,12 +374,17 @@ def test_whatever_happens_a_client_ends_in_the_state_of_the_log(data: st.DataObj
             truth[book].pop("basic/live", None)
         else:
             truth[book][group[kind]] = json.loads(record.value or b"")
-        for waiting in unread:
-            waiting.append(record)
+        for shards in unread:
+            shards.setdefault((record.topic, record.partition), []).append(record)
 
     def read(desk: int, count: int) -> None:
-        desks[desk].read(*unread[desk][:count])
-        del unread[desk][:count]
+        """Each replica reads the partitions in an order of its own."""
+        if unread[desk]:
+            shard = data.draw(st.sampled_from(sorted(unread[desk])))
+            desks[desk].read(*unread[desk][shard][:count])
+            del unread[desk][shard][:count]
+            if not unread[desk][shard]:
+                del unread[desk][shard]
 
     watcher = Watcher()
     watcher.join(desks[0])
@@ -371,14 +403,15 @@ def test_whatever_happens_a_client_ends_in_the_state_of_the_log(data: st.DataObj
             case "leave":
                 here = data.draw(st.integers(0, 1))
                 watcher.join(desks[here])
-    for desk in range(2):
-        read(desk, len(unread[desk]))
+    for number in range(2):
+        while unread[number]:
+            read(number, 100)
     watcher.take(5.0)
     assert {book: state_of(subscription) for book, subscription in subscriptions.items()} == truth
 
 
 @given(st.lists(st.tuples(st.sampled_from(BOOKS), st.sampled_from(["take", "leave", "stay", "stay"])), max_size=60))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_no_alert_is_lost_or_out_of_order_through_any_number_of_reconnects(steps: list[tuple[str, str]]) -> None:
     log, desk, watcher = Log(), Desk(), Watcher()
     watcher.join(desk)

@@ -305,6 +305,7 @@ def test_a_refresh_revokes_what_the_newer_token_does_not_allow(desk: Desk) -> No
     assert (ack.type, revoked.sub_id) == ("ack", "s2")
     desk.read(log.computed("A", 1), log.computed("B", 1), log.alert("A", 1), log.alert("B", 1))
     assert sorted(message.type for message in taken(session)) == ["analytics_update", "risk_alert"]
+    assert refused(session, UnsubscribeAnalytics(id="u", sub_id="s2")).code == ErrorCode.BAD_REQUEST
 
 
 def test_a_second_connect_is_refused(desk: Desk) -> None:
