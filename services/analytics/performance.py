@@ -3,7 +3,6 @@
 import math
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
@@ -84,12 +83,17 @@ def _declared(world: World, names: Sequence[str], base: str, then: Moment, now: 
     return total
 
 
-@dataclass(slots=True)
 class History:
     """The returns of one portfolio's last closes, oldest first, with the close before the first of them."""
 
-    window_returns: int
-    closes: deque[tuple[datetime, float | None]] = field(default_factory=deque)
+    __slots__ = ("_as_of", "_end", "_returns", "window_returns")
+
+    def __init__(self, window_returns: int) -> None:
+        self.window_returns = window_returns
+        self._as_of: deque[datetime] = deque(maxlen=window_returns + 1)
+        self._returns = np.empty(4 * window_returns)
+        """The window slides along it, and is moved to its beginning when it has reached the end."""
+        self._end = 0
 
     def add(self, as_of: datetime, period_return: Figure) -> None:
         """Take the next close.
@@ -98,16 +102,20 @@ class History:
         is forgotten.
         """
         if period_return.status == Status.INSUFFICIENT:
-            self.closes.clear()
-        self.closes.append((as_of, period_return.value))
-        if len(self.closes) > self.window_returns + 1:
-            self.closes.popleft()
+            self._as_of.clear()
+            self._end = 0
+        if self._end == self._returns.size:
+            self._returns[: self.window_returns] = self._returns[-self.window_returns :]
+            self._end = self.window_returns
+        self._as_of.append(as_of)
+        self._returns[self._end] = np.nan if period_return.value is None else period_return.value
+        self._end += 1
 
     def returns(self) -> Floats:
         """(n,) the known returns of the window, oldest first."""
-        known = [r for _, r in list(self.closes)[-self.window_returns :] if r is not None]
-        return np.array(known, dtype=np.float64)
+        window = self._returns[max(0, self._end - self.window_returns) : self._end]
+        return window[~np.isnan(window)]
 
     def calendar_days(self) -> int:
         """From the close before the first return to the last."""
-        return (self.closes[-1][0] - self.closes[0][0]).days if self.closes else 0
+        return (self._as_of[-1] - self._as_of[0]).days if self._as_of else 0

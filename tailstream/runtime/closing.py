@@ -35,6 +35,8 @@ from tailstream.runtime.settings import ClosingSettings
 log = structlog.get_logger()
 
 LIVE_PRICES_SECONDS = 60.0
+LIVE_CLOSES_BEHIND_MAX = 1
+"""Further behind, a live figure would compare the newest prices with a close that is long past: closes go first."""
 YIELD_SECONDS = 0.010
 """How long a close may be measured before the loop turns: heartbeats and live updates wait no longer."""
 TRANSACTION_BYTES_MAX = 4_000_000
@@ -248,8 +250,9 @@ class ClosingService(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
             cause = f"{CLOSES.name}:0:{point.offset}"
             async for events in _in_turns(self._engine.close(owner.partition, row)):
                 failpoint("close.measuring", f"{self._service.name} shard {owner.partition} periods {point.period}")
-                emissions += [self._encode(event, cause) for event in events]
-                size += sum(len(e.value or b"") for e in emissions[-len(events) :])
+                made = [self._encode(event, cause) for event in events]
+                size += sum(len(e.value or b"") for e in made)
+                emissions += made
             world.done(owner.partition, row)
             periods.append(point.period)
             if size >= TRANSACTION_BYTES_MAX or owner.released.is_set():
@@ -266,15 +269,18 @@ class ClosingService(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
         metrics.commit_seconds.observe(time.perf_counter() - started)
         metrics.closes_behind.set(world.behind())
         self._service.count_out(emissions)
+        self._dirty.set()
         world.trim()
 
     async def _refresh(self) -> None:
-        """Publish the books that changed, at most ``refresh_hz`` times a second."""
+        """Publish the books that changed, at most ``refresh_hz`` times a second, and not while closes are behind."""
         interval = 1.0 / self._settings.refresh_hz
         try:
             while True:
                 await self._dirty.wait()
                 self._dirty.clear()
+                if self._engine.world.behind() > LIVE_CLOSES_BEHIND_MAX:
+                    continue
                 started = time.perf_counter()
                 emissions: list[Emission] = []
                 async for events in _in_turns(self._engine.live()):

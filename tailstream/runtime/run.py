@@ -1,6 +1,7 @@
 """From a process's first line to its exit code."""
 
 import asyncio
+import gc
 import sys
 from collections.abc import Callable
 from typing import TypeVar
@@ -28,11 +29,18 @@ def run(build: Callable[[S], Service], settings_type: type[S], *, name: str) -> 
         print(_explain(error), file=sys.stderr)
         sys.exit(EXIT_CONFIGURATION)
     logs.configure(name, settings)
+    _collect_garbage_less_often()
     try:
         uvloop.run(_main(build, settings))
     except ConfigurationError as error:
         structlog.get_logger().critical("cannot work as configured", error=str(error))
         sys.exit(EXIT_CONFIGURATION)
+
+
+def _collect_garbage_less_often() -> None:
+    """Events are many, short-lived and without cycles: by default collecting takes a seventh of a service's time."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 async def _main(build: Callable[[S], Service], settings: S) -> None:
