@@ -15,8 +15,9 @@ from contracts.topics import (
     VALUATIONS,
     Topic,
 )
+from services.gateway.arrivals import Arrival
 from services.gateway.auth import read_token
-from services.gateway.decode import Arrival, decode
+from services.gateway.decode import decode
 from services.gateway.engine import Engine
 from services.gateway.http import http_app
 from services.gateway.measures import Measures

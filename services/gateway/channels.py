@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Iterable, Sequence
 
-from services.gateway.decode import CHANNEL_TOPICS, ChannelName, Update
+from services.gateway.arrivals import CHANNEL_TOPICS, ChannelName, Update
 from services.gateway.positions import Marks, Position
 
 ALL = "*"

@@ -1,6 +1,6 @@
 """What goes out: frames of text. An update's body is written once and spliced into every subscriber's envelope."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 
 from contracts.event import Part
-from contracts.gateway import SubscriptionConfirmed
-from services.gateway.decode import VALUATION, ChannelName, Update
+from contracts.gateway import Gap, SubscriptionConfirmed
+from services.gateway.arrivals import VALUATION, ChannelName, Update
+from services.gateway.subscriptions import Queued, Subscription
 
 FRAME_CHARACTERS_MAX = 256 * 1024
 """A batch is split beyond this: many clients refuse a frame of a megabyte."""
@@ -34,8 +35,25 @@ def instant(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def frame(sub_id: str, seq: int, position: str, sent_at: str, conflated: bool, update: Update, shared: str) -> str:
-    """One update in one subscription's envelope; ``shared`` is its body."""
+def frames(subscription: Subscription, queued: Iterable[Queued], sent_at: str) -> Iterator[str]:
+    """What was taken from the queue, each frame with the next ``seq``; what was lost comes first, as a gap."""
+    if lost := subscription.queue.lost():
+        yield _gap(subscription, lost)
+    for update, conflated in queued:
+        shared = body(update, subscription.choice.metrics)
+        subscription.advance(update)
+        if shared is not None:
+            yield _frame(subscription, sent_at, conflated, update, shared)
+
+
+def _gap(subscription: Subscription, lost: int) -> str:
+    first, last = subscription.seq + 1, subscription.count(lost)
+    reason = f"the client did not read: {lost} updates were dropped"
+    return message(Gap(sub_id=subscription.sub_id, from_seq=first, to_seq=last, reason=reason))
+
+
+def _frame(subscription: Subscription, sent_at: str, conflated: bool, update: Update, shared: str) -> str:
+    sub_id, seq, position = subscription.sub_id, subscription.count(), subscription.position
     head = f'{{"type":"{UPDATE_TYPES[update.channel]}","sub_id":"{sub_id}","seq":{seq},"position":"{position}"'
     if update.channel is not ChannelName.ALERTS:
         head = f'{head},"conflated":{"true" if conflated else "false"}'

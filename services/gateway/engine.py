@@ -10,8 +10,8 @@ from typing import NamedTuple, TypeVar
 
 from contracts.portfolio import PortfolioDefined
 from contracts.system import ServiceStatus
+from services.gateway.arrivals import Arrival, ChannelName, Defined, Reported, Update
 from services.gateway.channels import ALL, Channel
-from services.gateway.decode import Arrival, ChannelName, Defined, Reported, Update
 from services.gateway.positions import position_of
 from services.gateway.subscriptions import QUEUED_CHARACTERS_MAX, QUEUED_UPDATES_MAX, Subscription
 

@@ -42,9 +42,9 @@ from contracts.gateway import (
     read_client_message,
 )
 from services.gateway import encode
+from services.gateway.arrivals import ChannelName
 from services.gateway.auth import Claims, Refused
 from services.gateway.channels import ALL
-from services.gateway.decode import ChannelName
 from services.gateway.engine import Engine
 from services.gateway.subscriptions import Subscription, choice_of
 from tailstream.runtime.records import partition_of
@@ -217,7 +217,7 @@ class Session:
             queued = subscription.queue.take(now)
             if subscription.seq:  # what comes first may be a replay, as old as the client's absence
                 stamps += (update.timestamp_ms for update, _ in queued)
-            frames += subscription.frames(queued, sent_at)
+            frames += encode.frames(subscription, queued, sent_at)
         return frames, min(stamps, default=None)
 
     def _due(self, now: float) -> list[Subscription]:

@@ -2,20 +2,17 @@
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Protocol
 
 from contracts.gateway import (
-    Gap,
     Subscribe,
     SubscribeAnalytics,
     SubscribeLimits,
     SubscribeRisk,
     SubscribeRiskAlerts,
 )
-from services.gateway import encode
+from services.gateway.arrivals import CHANNEL_TOPICS, ChannelName, Update
 from services.gateway.auth import Claims
-from services.gateway.decode import CHANNEL_TOPICS, ChannelName, Update
 from services.gateway.positions import Marks, Position, text_of
 
 QUEUED_UPDATES_MAX = 1_000
@@ -207,23 +204,13 @@ class Subscription:
         """Where the client stands once it has what was taken."""
         return text_of(Position(self._marks, self._event_id))
 
-    def frames(self, queued: Iterable[Queued], sent_at: str) -> Iterator[str]:
-        """What was taken from the queue, each frame with the next ``seq``; what was lost comes first, as a gap."""
-        if lost := self.queue.lost():
-            yield self._gap(lost)
-        for update, conflated in queued:
-            shared = encode.body(update, self.choice.metrics)
-            self._advance(update)
-            if shared is not None:
-                self.seq += 1
-                yield encode.frame(self.sub_id, self.seq, self.position, sent_at, conflated, update, shared)
+    def count(self, frames: int = 1) -> int:
+        """So many more frames; the ``seq`` of the last of them."""
+        self.seq += frames
+        return self.seq
 
-    def _gap(self, lost: int) -> str:
-        first, self.seq = self.seq + 1, self.seq + lost
-        reason = f"the client did not read: {lost} updates were dropped"
-        return encode.message(Gap(sub_id=self.sub_id, from_seq=first, to_seq=self.seq, reason=reason))
-
-    def _advance(self, update: Update) -> None:
+    def advance(self, update: Update) -> None:
+        """The client stands where this update is."""
         nothing = (-1,) * len(CHANNEL_TOPICS[update.channel])
         marks = [*self._marks.get(update.partition, nothing)]
         marks[update.topic_index] = update.offset

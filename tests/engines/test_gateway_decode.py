@@ -16,7 +16,8 @@ from contracts.event import Event
 from contracts.examples import EXAMPLES
 from contracts.topics import Topic
 from services.gateway.app import _starts
-from services.gateway.decode import CHANNEL_TOPICS, Arrival, Defined, Reported, Update, decode
+from services.gateway.arrivals import CHANNEL_TOPICS, Arrival, Defined, Reported, Update
+from services.gateway.decode import decode
 from services.gateway.positions import Position, position_of, text_of
 from services.gateway.settings import GatewaySettings
 from tailstream.runtime.records import Record, Rejected

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from contracts import topics
 from services.gateway import encode
-from services.gateway.decode import Update, decode
+from services.gateway.arrivals import Update
+from services.gateway.decode import decode
 from tests.gateway_log import PARTITIONS, Log
 
 HALF = "x" * (encode.FRAME_CHARACTERS_MAX // 2 - 1)
