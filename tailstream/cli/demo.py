@@ -29,6 +29,8 @@ _told = Console(stderr=True, highlight=False, soft_wrap=True)
 
 DATE = ["%Y-%m-%d"]
 DAYS_PER_SECOND = "2"
+AHEAD_CLOSES_MAX = "100"
+"""At full speed the source waits for the services, so that the table shows them at work and not behind."""
 _LINE_SECONDS = 5.0
 _LINES_AROUND_TABLE = 12
 
@@ -75,7 +77,7 @@ def demo(
 
 def _replay(from_: datetime | None, to: datetime | None, speed: str) -> dict[str, str]:
     """The source's settings by their variables."""
-    settings = {"TAILSTREAM_REPLAY_SPEED": _speed(speed)}
+    settings = {"TAILSTREAM_REPLAY_SPEED": _speed(speed), "TAILSTREAM_REPLAY_AHEAD_CLOSES_MAX": AHEAD_CLOSES_MAX}
     if from_:
         settings["TAILSTREAM_REPLAY_FROM"] = from_.date().isoformat()
     if to:

@@ -21,7 +21,7 @@ import structlog
 from pydantic import Field, ValidationError
 
 from contracts.market import PeriodClosed
-from contracts.topics import ACTIONS, CLOSES, DEFINITIONS, HOLDINGS, INSTRUMENTS, PRICES, Topic
+from contracts.topics import ACTIONS, CLOSES, DEFINITIONS, HOLDINGS, INSTRUMENTS, PRICES, STATUS, Topic
 from tailstream.runtime.cut import CutReader
 from tailstream.runtime.errors import ConfigurationError
 from tailstream.runtime.failpoints import failpoint
@@ -32,6 +32,7 @@ from tailstream.runtime.run import run
 from tailstream.runtime.service import Service
 from tailstream.runtime.settings import ServiceSettings
 from tailstream.sources.days import TradingDay, days
+from tailstream.sources.followers import Followers
 from tailstream.sources.history import History, load_history
 from tailstream.sources.instruments import instruments
 from tailstream.sources.ledger import Changes
@@ -62,6 +63,8 @@ class ReplaySettings(ServiceSettings):
     """Synthetic price slices a day."""
     replay_warm_up_closes: Annotated[int, Field(ge=0)] = 500
     """Closes before the first day, so that there is Value at Risk from the first day on."""
+    replay_ahead_closes_max: Annotated[int, Field(ge=2)] | None = None
+    """Wait for analytics and risk when they are further behind than this; null never waits."""
     replay_seed: Annotated[int, Field(ge=0)] = 1
     """Chooses the books and the slices."""
 
@@ -70,7 +73,7 @@ class Replay:
     """The source itself: a part of its service."""
 
     name = "replay"
-    topics: tuple[Topic, ...] = (INSTRUMENTS, ACTIONS, PRICES, CLOSES, DEFINITIONS, HOLDINGS)
+    topics: tuple[Topic, ...] = (INSTRUMENTS, ACTIONS, PRICES, CLOSES, DEFINITIONS, HOLDINGS, STATUS)
 
     def __init__(self, service: Service, settings: ReplaySettings, history: History) -> None:
         """
@@ -84,6 +87,7 @@ class Replay:
         self._history = history
         self._plan = plan_of(settings, history)
         self._cuts = CutReader(service)
+        self._followers = Followers(service) if settings.replay_ahead_closes_max else None
         self._pace = Pace(None if settings.replay_speed == "max" else settings.replay_speed, time.monotonic)
         self._pending: list[Emission] = []
         self._in_flight: list[Acknowledgement] = []
@@ -102,6 +106,8 @@ class Replay:
         closed = await self._closed_periods()
         left = await asyncio.to_thread(days_after, closed, days(self._history, self._plan))
         await self._cuts.start()
+        if self._followers is not None:
+            await self._followers.start()
         log.info("replaying", after=closed[-1] if closed else None, speed=self._settings.replay_speed)
         self._task = asyncio.create_task(self._run(left, begun=bool(closed)))
 
@@ -111,6 +117,8 @@ class Replay:
         if self._task is not None:
             await self._task
         await self._cuts.stop()
+        if self._followers is not None:
+            await self._followers.stop()
 
     def waiting_for(self) -> str | None:
         """None once it replays."""
@@ -155,6 +163,8 @@ class Replay:
             self._replayed_days += 1
         await self._tell(day.at_close, day.period)
         await self._close(day)
+        if not day.warm_up:
+            await self._wait_for_followers()
 
     async def _quote(self, day: TradingDay) -> None:
         count = self._settings.replay_slices
@@ -171,6 +181,17 @@ class Replay:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), wait)
         return not self._stopping.is_set()
+
+    async def _wait_for_followers(self) -> None:
+        """Every so many closes, let those who measure them come near."""
+        half = (self._settings.replay_ahead_closes_max or 0) // 2
+        if self._followers is None or self._replayed_days % half:
+            return
+        await self._settle()
+        near, told = asyncio.create_task(self._followers.within(half)), asyncio.create_task(self._stopping.wait())
+        await asyncio.wait([near, told], return_when=asyncio.FIRST_COMPLETED)
+        near.cancel()
+        told.cancel()
 
     async def _tell(self, changes: Changes, period: str) -> None:
         """Publish changes of the books once all before them is acknowledged, and wait until they are, too."""
