@@ -19,6 +19,11 @@ RECORD = "run.json"
 FREE_BYTES_MIN = 500_000_000
 
 
+def _cluster_id() -> str:
+    """A random id as Kafka writes it, never beginning with a dash: its tools would take that for an option."""
+    return urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
+
+
 class Member(BaseModel):
     """A process that the run started, and the signal that stops it."""
 
@@ -48,7 +53,7 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     run_id: str = Field(default_factory=lambda: uuid.uuid4().hex)
-    cluster_id: str = Field(default_factory=lambda: urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("="))
+    cluster_id: str = Field(default_factory=_cluster_id)
     password: str = Field(default_factory=lambda: uuid.uuid4().hex)
     """Of PostgreSQL's superuser and of Redis: other users of the machine can reach the ports, not the data."""
     brokers: int
