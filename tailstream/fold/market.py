@@ -69,8 +69,9 @@ class Prices:
 class Scenarios:
     """Returns of every instrument in one base currency over a window, oldest first.
 
-    ``returns`` is (instruments + currencies, periods), C-contiguous, NaN where either end of a period is missing;
-    ``rows`` finds an instrument's row, or that of ``cash:USD``, money in a currency that is not the base.
+    ``returns`` is (instruments + currencies, periods), C-contiguous, NaN where either end of a period is missing or the
+    return overflows; ``rows`` finds an instrument's row, or that of ``cash:USD``, money in a currency that is not the
+    base.
     """
 
     rows: Mapping[str, int]
@@ -220,7 +221,8 @@ class Market:
         """Returns in ``base`` of the last ``window_periods`` closes up to ``row``; fewer where there are fewer."""
         known = self._scenarios.get((row, base))
         if known is None:
-            known = self._scenarios[row, base] = self._measure(row, base)
+            with np.errstate(over="ignore", invalid="ignore"):
+                known = self._scenarios[row, base] = self._measure(row, base)
             while len(self._scenarios) * known.returns.nbytes > REMEMBERED_BYTES_MAX and len(self._scenarios) > 4:
                 self._scenarios.pop(next(iter(self._scenarios)))
         return known
@@ -298,6 +300,7 @@ def _fx_returns(
 def _scenarios(converted: Mapping[str, Floats], periods: int) -> Scenarios:
     names = sorted(converted)
     returns = np.ascontiguousarray([converted[name] for name in names]) if names else np.empty((0, periods))
+    returns[np.isinf(returns)] = np.nan
     observations = np.count_nonzero(~np.isnan(returns), axis=1)
     return Scenarios({name: i for i, name in enumerate(names)}, returns, observations, _content_hash(names, returns))
 

@@ -32,6 +32,7 @@ class Valuation:
     """Money in currencies other than the base, in base currency, as (``cash:USD``, amount)."""
     nav: float | None
     unpriced: tuple[str, ...]
+    """Positions, then money as ``cash:USD``, both sorted."""
     stale: tuple[str, ...]
 
 
@@ -73,7 +74,7 @@ class Valuer:
         cash, foreign, missing = _cash(book, base, prices)
         names, unpriced = layout.names, layout.unknown
         if not usable.all():
-            names, unpriced = _where(layout.names, usable), (*unpriced, *_where(layout.names, ~usable))
+            names, unpriced = _where(layout.names, usable), tuple(sorted((*unpriced, *_where(layout.names, ~usable))))
             exposures, old = exposures[usable], old[usable]
         nav = float(np.add.reduce(exposures)) + cash if not unpriced and not missing else None
         stale = _where(names, old) if old.any() else ()
