@@ -28,7 +28,7 @@ from tailstream.runtime.failpoints import failpoint
 from tailstream.runtime.inlets import At, Beginning, BroadcastReader, Since, Start, subscribe
 from tailstream.runtime.outlets import ShardOutlet
 from tailstream.runtime.records import Emission, Record, Rejected, Shard
-from tailstream.runtime.restore import read_tail
+from tailstream.runtime.restore import read_back, read_tail
 from tailstream.runtime.service import Service
 from tailstream.runtime.settings import ClosingSettings
 
@@ -104,7 +104,7 @@ class ClosingService(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
         first_close = await self._first_close()
         self._engine.world.closes_from(first_close)
         starts: dict[Topic, Start] = {
-            INSTRUMENTS: Beginning(),
+            INSTRUMENTS: await self._read_instruments(),
             ACTIONS: Beginning(),
             DEFINITIONS: Beginning(),
             HOLDINGS: Beginning(),
@@ -131,6 +131,12 @@ class ClosingService(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
             return "its group to be joined"
         waiting = sorted(partition for partition, owner in self._owners.items() if not owner.restored)
         return f"shards {waiting} to be restored" if waiting else None
+
+    async def _read_instruments(self) -> At:
+        """Take in every instrument before any price, which is refused while its instrument is unknown."""
+        records = await read_back(self._settings, Shard(INSTRUMENTS.name, 0))
+        await self._on_records(records)
+        return At(records[-1].offset + 1 if records else 0)
 
     async def _first_close(self) -> int:
         """The offset of the oldest close that a shard's next close may look back to."""
