@@ -338,18 +338,12 @@ def test_a_carried_price_is_flagged_and_ends() -> None:
 def test_the_window_has_its_number_of_returns_and_no_more() -> None:
     of = firm()
     of.book("a", {"A": 1.0})
-    for day in range(6):
+    for day in range(20):
         of.close(A=2.0**day)
-    measured = log.measured(log.analytics(returns=3), of)
-    assert [e.n_obs for e in log.analyzed(measured, "a", "returns")] == [0, 1, 2, 3, 3, 3]
-    assert values([e.figures["total_return"] for e in log.analyzed(measured, "a", "returns")]) == [
-        "insufficient",
-        1.0,
-        3.0,
-        7.0,
-        7.0,
-        7.0,
-    ]
+    returns = log.analyzed(log.measured(log.analytics(returns=3), of), "a", "returns")
+    assert [e.n_obs for e in returns] == [0, 1, 2] + [3] * 17
+    totals = values([e.figures["total_return"] for e in returns])
+    assert totals == ["insufficient", 1.0, 3.0] + [7.0] * 17
 
 
 def test_a_base_currency_that_changes_is_no_performance() -> None:
