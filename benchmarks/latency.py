@@ -91,8 +91,9 @@ async def replayed(system: System, pace: Pace) -> Measured:
 
 def report(measured: Measured) -> None:
     summary, closes = measured.summary, measured.closes
+    slices_per_second, closes_per_second = (count / summary.seconds for count in (summary.slices, summary.closes))
     print(
-        f"\n{measured.pace.name}: {summary.slices / summary.seconds:.0f} slices/s, {summary.closes / summary.seconds:.1f} closes/s, "
+        f"\n{measured.pace.name}: {slices_per_second:.0f} slices/s, {closes_per_second:.1f} closes/s, "
         f"{len(summary.portfolios)} portfolios"
     )
     for what, count, latency in (("slices", summary.slices, summary.latency), ("closes", summary.closes, closes)):
