@@ -21,7 +21,6 @@ from prometheus_client.parser import text_string_to_metric_families
 from contracts.market import PricesObserved
 from contracts.topics import PRICES, RISK_LIVE
 from tailstream.cli.replicas import Replica
-from tailstream.runtime.admin import wait_for_topics
 from tailstream.runtime.outlets import Outlet
 from tailstream.runtime.records import Emission, emission
 from tailstream.runtime.settings import ServiceSettings
@@ -31,6 +30,7 @@ from tailstream.sources.passes import Plan
 from tailstream.stack import Stack
 
 ROUNDS, SLICES, SLICES_A_DAY, BATCH = 4, 20_000, 1_000, 500
+ALONE, ALONE_EVERY_SECONDS = 20, 0.2
 FIRST, LAST = date(2007, 1, 1), date(2007, 12, 31)
 READY_SECONDS_MAX = READ_SECONDS_MAX = 120.0
 POLL_SECONDS = 0.02
@@ -55,11 +55,20 @@ class Spent:
 
 @dataclass(frozen=True)
 class Published:
-    """What risk published in one round: live figures in so many refreshes of all books, and how long those took."""
+    """Live figures of risk in so many refreshes of all books, and how long those took together."""
 
     figures: float
     refreshes: float
     seconds: float
+
+    @classmethod
+    def since(cls, before: Mapping[str, float], now: Mapping[str, float]) -> "Published":
+        """Between two readings of its counters."""
+        return cls(*(now[name] - before[name] for name in (LIVE, REFRESHES, REFRESHING)))
+
+    def __str__(self) -> str:
+        each_ms = 1e3 * self.seconds / max(1.0, self.refreshes)
+        return f"{self.figures:.0f} live figures in {self.refreshes:.0f} refreshes of all books, {each_ms:.0f} ms each"
 
 
 def slices() -> Iterator[PricesObserved]:
@@ -109,7 +118,17 @@ def through(risk: Replica, before: Mapping[str, float]) -> tuple[Spent, Publishe
             raise SystemExit(f"risk: expected {SLICES} slices read, was {now[READ] - before[READ]:.0f}")
         time.sleep(POLL_SECONDS)
     spent = Spent(time.perf_counter() - wall, cpu_seconds(process) - cpu)
-    return spent, Published(*(now[name] - before[name] for name in (LIVE, REFRESHES, REFRESHING)))
+    return spent, Published.since(before, now)
+
+
+async def publish_apart(settings: ServiceSettings, emissions: Sequence[Emission]) -> None:
+    """One at a time, so that each is measured on its own."""
+    outlet = Outlet(settings, SOURCE, partitions=lambda: 0)
+    await outlet.start()
+    for each in emissions:
+        await outlet.publish([each])
+        await asyncio.sleep(ALONE_EVERY_SECONDS)
+    await outlet.stop()
 
 
 def cpu_seconds(process: psutil.Process) -> float:
@@ -138,21 +157,20 @@ def prepared(stack: Stack) -> Replica:
     return risk
 
 
-def rounds(stack: Stack) -> Iterator[tuple[Spent, Spent, Published]]:
+def rounds(settings: ServiceSettings, risk: Replica, every: Iterator[Emission]) -> Iterator[tuple[Spent, Spent]]:
     """The loop and the service in turn, each round on slices of its own."""
-    settings = ServiceSettings(kafka=stack.addresses.kafka)
-    uvloop.run(wait_for_topics(settings.kafka, prefix=""))
-    risk, every = prepared(stack), slices()
     for _ in range(ROUNDS):
-        emissions = [emission(PRICES, piece, key=SOURCE) for piece in islice(every, SLICES)]
+        emissions = list(islice(every, SLICES))
         before = measures(risk)
         risk.freeze()
         uvloop.run(publish(settings, emissions))
         bare = uvloop.run(bare_loop(settings))
-        yield bare, *through(risk, before)
+        spent, published = through(risk, before)
+        print(f"{SLICES} slices at once: {published}")
+        yield bare, spent
 
 
-def report(bare: Sequence[Spent], risk: Sequence[Spent], published: Published, prices: int) -> None:
+def report(bare: Sequence[Spent], risk: Sequence[Spent], prices: int) -> None:
     """The best round of each: noise only ever adds."""
     print(f"\n{SLICES} slices of {prices} prices, best of {ROUNDS} rounds")
     print(f"{'':<28}{'slices/s':>12}{'prices/s':>12}{'CPU us a slice':>16}")
@@ -162,11 +180,6 @@ def report(bare: Sequence[Spent], risk: Sequence[Spent], published: Published, p
         print(f"{name:<28}{SLICES / wall:>12,.0f}{SLICES * prices / wall:>12,.0f}{1e6 * cpu / SLICES:>16.1f}")
     ratios = {name: in_service / in_loop for name, (in_loop, in_service) in cells.items()}
     print(f"risk takes {ratios['wall']:.1f} times the loop's wall time and {ratios['cpu']:.1f} times its CPU time")
-    print(
-        f"in its last round it published {published.figures:.0f} live figures in {published.refreshes:.0f} refreshes "
-        f"of all books, "
-        f"{1e3 * published.seconds / max(1.0, published.refreshes):.0f} ms each, most of it for the reader's turns"
-    )
 
 
 def best(spent: Sequence[Spent], name: str) -> float:
@@ -175,11 +188,16 @@ def best(spent: Sequence[Spent], name: str) -> float:
 
 def main() -> None:
     prices = len(next(slices()).prices)
+    every = (emission(PRICES, piece, key=SOURCE) for piece in slices())
     with Stack.start(progress=print) as stack:
-        bare, risk, published = zip(*rounds(stack), strict=True)
-    report(bare, risk, published[-1], prices)
+        settings = ServiceSettings(kafka=stack.addresses.kafka)
+        risk = prepared(stack)
+        spent = list(rounds(settings, risk, every))
+        before = measures(risk)
+        uvloop.run(publish_apart(settings, list(islice(every, ALONE))))
+        print(f"{ALONE} slices one by one: {Published.since(before, measures(risk))}")
+    report([bare for bare, _ in spent], [service for _, service in spent], prices)
 
 
 if __name__ == "__main__":
-    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     main()
