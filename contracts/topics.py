@@ -16,6 +16,7 @@ from contracts.system import RecordQuarantined, ServiceStatus
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
+YEAR_MS = 365 * DAY_MS
 
 
 class Layout(StrEnum):
@@ -52,9 +53,10 @@ class Topic:
         return MappingProxyType(settings)
 
 
+# Versions of instruments are kept for years: a restart reads closes of years ago, below the cuts of then.
 INSTRUMENTS = Topic(
     "market.instruments.v1", InstrumentDefined, "instrument", Layout.SINGLE,
-    ("source",), ("analytics", "risk", "limits", "gateway", "recorder"), compacted=True,
+    ("source",), ("analytics", "risk"), compacted=True, compaction_lag_min_ms=10 * YEAR_MS,
 )  # fmt: skip
 ACTIONS = Topic("market.actions.v1", CorporateAction, "instrument", Layout.SINGLE, ("source",), ("analytics", "risk"))
 PRICES = Topic(
@@ -63,7 +65,7 @@ PRICES = Topic(
 CLOSES = Topic("market.closes.v1", PeriodClosed, "source", Layout.SINGLE, ("source",), ("analytics", "risk"))
 DEFINITIONS = Topic(
     "portfolio.definitions.v1", PortfolioDefined, "portfolio", Layout.BY_PORTFOLIO,
-    ("source",), ("analytics", "risk", "limits", "gateway", "recorder"), compacted=True,
+    ("source",), ("analytics", "risk", "gateway", "cli"), compacted=True,
     compaction_lag_min_ms=30 * DAY_MS,
 )  # fmt: skip
 HOLDINGS = Topic(
@@ -95,7 +97,7 @@ COMMANDS = Topic(
 )  # fmt: skip
 OUTCOMES = Topic(
     "limits.outcomes.v1", LimitCommandDecided, "portfolio", Layout.BY_PORTFOLIO,
-    ("limits",), ("cli", "gateway"), retention_ms=30 * DAY_MS,
+    ("limits",), ("cli",), retention_ms=30 * DAY_MS,
 )  # fmt: skip
 STATES = Topic(
     "limits.states.v1", LimitState, "portfolio/limit", Layout.BY_PORTFOLIO,
@@ -104,7 +106,7 @@ STATES = Topic(
 ALERTS = Topic("risk.alerts.v1", AlertChanged, "portfolio", Layout.BY_PORTFOLIO, ("limits",), ("gateway", "recorder"))
 STATUS = Topic(
     "system.status.v1", ServiceStatus, "replica", Layout.SINGLE,
-    ("analytics", "risk", "limits", "gateway", "recorder"), ("gateway",), retention_ms=DAY_MS, compacted=True,
+    ("analytics", "risk", "limits", "gateway", "recorder"), ("gateway", "source"), retention_ms=DAY_MS, compacted=True,
 )  # fmt: skip
 QUARANTINE = Topic(
     "quarantine.v1", RecordQuarantined, "original key", Layout.SINGLE,

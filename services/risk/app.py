@@ -7,7 +7,7 @@ from services.risk.encode import encode
 from services.risk.engine import Engine
 from services.risk.settings import RiskSettings
 from tailstream.fold.world import World
-from tailstream.quant.var import METHODS
+from tailstream.quant.var import methods
 from tailstream.runtime.closing import INPUTS, ClosingService
 from tailstream.runtime.records import partition_of
 from tailstream.runtime.service import Service
@@ -31,7 +31,7 @@ def make_engine(settings: RiskSettings, partitions: int) -> Engine:
     )
     return Engine(
         world,
-        METHODS,
+        methods(settings.scenarios_min),
         levels=settings.var_levels,
         scenarios_min=settings.scenarios_min,
         min_coverage=settings.min_coverage,

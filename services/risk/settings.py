@@ -12,7 +12,7 @@ class RiskSettings(ClosingSettings):
 
     scenario_window: Annotated[int, Field(ge=1)] = 500
     """Past periods whose returns are the scenarios."""
-    scenarios_min: Annotated[int, Field(ge=1)] = 250
+    scenarios_min: Annotated[int, Field(ge=2)] = 250
     """Fewer observations of an instrument leave it uncovered; fewer scenarios leave a figure ``insufficient``."""
     min_coverage: Annotated[float, Field(gt=0, le=1)] = 0.95
     """Below this share of gross exposure a figure is ``degraded``."""

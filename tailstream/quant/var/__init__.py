@@ -11,8 +11,13 @@ from tailstream.quant.var.estimate import MINIMUM_OBSERVATIONS, Estimate, Method
 from tailstream.quant.var.historical import Historical
 from tailstream.quant.var.normal import Normal
 
-METHODS: Mapping[str, Method] = MappingProxyType(
-    {method.id: method for method in (Historical(), AgeWeighted(), Normal())}
-)
 
-__all__ = ["METHODS", "MINIMUM_OBSERVATIONS", "AgeWeighted", "Estimate", "Historical", "Method", "Normal"]
+def methods(minimum_observations: int) -> Mapping[str, Method]:
+    """All methods by their id, in publishing order; with fewer observations than that they are ``insufficient``."""
+    each = (Historical(minimum_observations), AgeWeighted(minimum_observations), Normal(minimum_observations))
+    return MappingProxyType({method.id: method for method in each})
+
+
+METHODS = methods(MINIMUM_OBSERVATIONS)
+
+__all__ = ["METHODS", "MINIMUM_OBSERVATIONS", "AgeWeighted", "Estimate", "Historical", "Method", "Normal", "methods"]
