@@ -89,6 +89,7 @@ class ClosingService(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
         self._changed = asyncio.Condition()
         self._dirty = asyncio.Event()
         self._closes: dict[int, Record] = {}
+        self._reader: BroadcastReader | None = None
         self._live_task: asyncio.Task[None] | None = None
         self._assigned = False
         self._subscriber = subscribe(service, [HOLDINGS], self, self._on_batch)
@@ -121,10 +122,13 @@ class ClosingService(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
         if self._live_task is not None:
             self._live_task.cancel()
             await asyncio.gather(self._live_task, return_exceptions=True)
-        await self._reader.stop()
+        if self._reader is not None:
+            await self._reader.stop()
 
     def waiting_for(self) -> str | None:
         """Inputs caught up, group joined, shards restored."""
+        if self._reader is None:
+            return "how far its shards have come"
         if reason := self._reader.waiting_for():
             return reason
         if not self._assigned:
@@ -225,6 +229,7 @@ class ClosingService(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
 
     async def _restore(self, owner: "_Owner") -> None:
         shard = Shard(self._state.name, owner.partition)
+        assert self._reader is not None
         await self._reader.caught_up.wait()
 
         def enough(records: list[Record]) -> bool:
