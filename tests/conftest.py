@@ -3,6 +3,7 @@
 Addresses in the environment (``eval "$(tailstream stack up)"``) are used instead of starting a stack.
 """
 
+import signal
 import uuid
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -13,6 +14,9 @@ import pytest
 from tailstream.stack import Addresses, Stack
 
 PARTITIONS = 4
+
+# A shell ignores Ctrl-C on behalf of what it starts in the background, and so would every process that a test starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
