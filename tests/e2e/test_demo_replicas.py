@@ -11,6 +11,7 @@ import pytest
 from tailstream.cli.db import migrate
 from tailstream.cli.replicas import Replica, ReplicaFailed
 from tailstream.stack import Stack
+from tailstream.stack.processes import until
 
 
 @pytest.fixture
@@ -47,7 +48,8 @@ def test_a_killed_replica_comes_back_at_the_same_address(recorder: Replica) -> N
 def test_a_frozen_replica_is_not_ready_until_it_thaws(recorder: Replica) -> None:
     recorder.await_ready(within_seconds=60)
     recorder.freeze()
-    assert psutil.Process(recorder.pid).status() == psutil.STATUS_STOPPED
+    process = psutil.Process(recorder.pid)
+    assert until(lambda: process.status() == psutil.STATUS_STOPPED, within_seconds=10)
     assert "does not answer" in (recorder.not_ready() or "")
     recorder.thaw()
     recorder.await_ready(within_seconds=30)
@@ -57,7 +59,7 @@ def test_a_replica_that_cannot_work_is_reported_with_the_end_of_its_log(stack: S
     replica = Replica.of(stack, "recorder", number=9, environment={"TAILSTREAM_BATCH_RECORDS_MAX": "many"})
     replica.start()
     begun = time.monotonic()
-    with pytest.raises(ReplicaFailed, match=r"recorder-9: .*ended with 1(.|\n)*TAILSTREAM_BATCH_RECORDS_MAX"):
+    with pytest.raises(ReplicaFailed, match=r"recorder-9: .*ended with 2(.|\n)*TAILSTREAM_BATCH_RECORDS_MAX"):
         replica.await_ready(within_seconds=60)
     assert time.monotonic() - begun < 30
 
