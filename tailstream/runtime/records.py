@@ -1,6 +1,5 @@
 """What comes in and what goes out, as plain values: the only words that runtime, decode and encode share."""
 
-from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 from uuid import UUID
@@ -85,9 +84,6 @@ def placement(topic: Topic, portfolio_id: str | None, partitions: int) -> int:
 def logical(name: str, prefix: str) -> str:
     """The logical name of the physical topic ``name``."""
     return name.removeprefix(prefix)
-
-
-Decoder = Callable[[Record], Event]
 
 
 def event_of(record: Record) -> Event:
