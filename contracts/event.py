@@ -112,6 +112,9 @@ class Inputs(Part):
     models: dict[str, str]
     """Version of every analyzer or method that took part, by its id."""
     seed: int | None = None
+    """Where the drawn scenarios of the close began."""
+    prices: str | None = None
+    """Content hash of the prices of this close alone: with those of earlier closes it tells which one was altered."""
 
 
 class Measured(Event):

@@ -12,7 +12,24 @@ from contracts.event import Basis, Cut, Event, Figure, Inputs, Status, event_id
 from contracts.limits import Limit, LimitCommandDecided, LimitCommandIssued, LimitState
 from contracts.market import CorporateAction, InstrumentDefined, PeriodClosed, PricesObserved
 from contracts.portfolio import HoldingsReplaced, PortfolioDefined
-from contracts.risk import MethodRisk, RiskMeasured, TailRisk
+from contracts.risk import (
+    Averaging,
+    Contribution,
+    Contributions,
+    FittedAt,
+    LevelBacktest,
+    LikelihoodRatio,
+    MethodBacktest,
+    MethodRisk,
+    Outcome,
+    RiskBacktested,
+    RiskMeasured,
+    Stressed,
+    StressedRisk,
+    TailRisk,
+    WhatIfMeasured,
+    WhatIfRequested,
+)
 from contracts.system import RecordQuarantined, ServiceStatus
 
 _CLOSE = datetime(2008, 9, 15, 21, tzinfo=UTC)
@@ -68,7 +85,73 @@ def _risk(topic: str, basis: Basis) -> RiskMeasured:
         gross=Figure(value=12_310_000.0),
         n_obs=500,
         methods={"historical": MethodRisk(status=Status.OK, levels={"0.99": tail})},
+        **(_closing_parts(tail) if closing else {}),
     )
+
+
+def _tail(var: float, es: float) -> TailRisk:
+    return TailRisk(var=var, es=es, var_fraction=var / 12_466_500.0, es_fraction=es / 12_466_500.0)
+
+
+def _closing_parts(tail: TailRisk) -> dict[str, object]:
+    """What only the measurement of a close has."""
+    method = MethodRisk(status=Status.OK, levels={"0.99": tail})
+    position = Contribution(exposure=512_400.0, component_es=31_800.0, marginal_es=0.0621, component_var=22_410.0)
+    return {
+        "averaging": Averaging(
+            weights={"historical": 0.41, "student_t": 0.59},
+            losses=250,
+            dispersion={"0.99": 1.27},
+            equal_weight={"0.99": tail},
+        ),
+        "horizons": {"10": {"historical": method}},
+        "contributions": Contributions(level="0.975", es=480_120.0, var=350_940.0, positions={"AAPL": position}),
+        "stress": {
+            "2000-03": Stressed(kind="window", status=Status.OK, loss=-88_000.0, loss_fraction=-0.0071, coverage=1.0)
+        },
+        "stressed": StressedRisk(
+            status=Status.OK, first_period="2001-09-20", last_period="2002-09-18", levels={"0.99": tail}
+        ),
+    }
+
+
+def _outcome(hit: bool) -> Outcome:
+    return Outcome(
+        hit=hit,
+        exceptions=4,
+        kupiec=LikelihoodRatio(statistic=0.7691, p_value=0.3805),
+        independence=LikelihoodRatio(statistic=0.1311, p_value=0.7173),
+        conditional_coverage=LikelihoodRatio(statistic=0.9002, p_value=0.6376),
+        z2=-0.4213,
+        tick_loss=0.000412,
+        fz0_loss=-2.9041,
+    )
+
+
+_backtested = RiskBacktested(
+    event_id=event_id(topics.BACKTESTS.name, _BOOK, "historical", _PERIOD, 0),
+    portfolio_id=_BOOK,
+    period=_PERIOD,
+    as_of=_CLOSE,
+    basis=Basis.CLOSE,
+    currency="USD",
+    coverage=1.0,
+    inputs=_inputs(historical="1"),
+    forecast_period="2008-09-12",
+    actual_pnl=Figure(value=-598_120.0),
+    hypothetical_pnl=Figure(value=-601_774.0),
+    methods={
+        "historical": MethodBacktest(
+            levels={"0.99": LevelBacktest(observations=250, actual=_outcome(True), hypothetical=_outcome(True))},
+            traffic_light="green",
+            multiplier=1.5,
+        )
+    },
+    weights={"historical": 0.41, "student_t": 0.59},
+    fits={"student_t": FittedAt(period="2008-09-02", status=Status.OK, parameters={"df": 4.2})},
+    stressed_window=("2001-09-20", "2002-09-18"),
+    stressed_at="2008-09-02",
+)
 
 
 _valued = PortfolioValued(
@@ -158,6 +241,27 @@ EXAMPLES: Mapping[str, Event] = MappingProxyType(
         topics.ANALYTICS_LIVE.name: _analytics(topics.ANALYTICS_LIVE.name, Basis.LIVE),
         topics.RISK.name: _risk(topics.RISK.name, Basis.CLOSE),
         topics.RISK_LIVE.name: _risk(topics.RISK_LIVE.name, Basis.LIVE),
+        topics.BACKTESTS.name: _backtested,
+        topics.REQUESTS.name: WhatIfRequested(
+            request_id="desk-7:42",
+            portfolio_id=_BOOK,
+            requested_by="trader-7",
+            requested_at=_SESSION,
+            trades={"AAPL": 10_000.0},
+        ),
+        topics.REPLIES.name: WhatIfMeasured(
+            event_id=event_id(topics.REPLIES.name, "desk-7:42"),
+            request_id="desk-7:42",
+            portfolio_id=_BOOK,
+            as_of=_SESSION,
+            currency="USD",
+            status=Status.OK,
+            nav=12_466_500.0,
+            coverage=1.0,
+            before={"historical": MethodRisk(status=Status.OK, levels={"0.99": _tail(412_870.5, 561_004.2)})},
+            after={"historical": MethodRisk(status=Status.OK, levels={"0.99": _tail(415_102.9, 563_911.0)})},
+            difference={"historical": {"0.99": _tail(2_232.4, 2_906.8)}},
+        ),
         topics.COMMANDS.name: LimitCommandIssued(
             command="define_limit",
             idempotency_key="limits-2008-09",

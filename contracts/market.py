@@ -1,10 +1,24 @@
 """What is quoted: instruments, price slices between closes, and the closes themselves."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, model_validator
 
-from contracts.event import Currency, Cut, Event, InstrumentId, Period
+from contracts.event import Currency, Cut, Event, InstrumentId, Part, Period
+
+
+class OptionTerms(Part):
+    """A European option on one unit of ``underlying``, valued by Black, Scholes and Merton."""
+
+    underlying: InstrumentId
+    right: Literal["call", "put"]
+    strike: Annotated[float, Field(gt=0)]
+    """In the currency of the option, which is that of its underlying."""
+    expires_at: AwareDatetime
+    rate: float = 0.0
+    """Annual and continuous, a fraction."""
+    dividend_yield: float = 0.0
+    """Annual and continuous, a fraction."""
 
 
 class InstrumentDefined(Event):
@@ -13,13 +27,23 @@ class InstrumentDefined(Event):
     instrument_id: InstrumentId
     version: Annotated[int, Field(ge=1)]
     effective_at: AwareDatetime
-    kind: Literal["equity", "index", "fx"]
+    kind: Literal["equity", "index", "fx", "option"]
     currency: Currency
     """The currency its price is in."""
     name: str = ""
     sector: str | None = None
     multiplier: Annotated[float, Field(gt=0)] = 1.0
     """Units of ``currency`` that one point of price is worth for a quantity of one."""
+    proxy: InstrumentId | None = None
+    """Whose returns stand in for the periods in which this one has none, flagged."""
+    option: OptionTerms | None = None
+    """Of an ``option``, and of nothing else."""
+
+    @model_validator(mode="after")
+    def _terms_of_an_option(self) -> Self:
+        if (self.kind == "option") != (self.option is not None):
+            raise ValueError(f"option: expected terms exactly where kind is 'option', was kind {self.kind!r}")
+        return self
 
 
 class PricesObserved(Event):

@@ -1,10 +1,13 @@
 """What risk publishes: Value at Risk and Expected Shortfall of the current holdings, positive = loss."""
 
-from typing import Annotated
+from typing import Annotated, Literal
+from uuid import UUID
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
-from contracts.event import Figure, InstrumentId, Measured, Part, Status
+from contracts.event import Currency, Event, Figure, InstrumentId, Measured, Part, Period, PortfolioId, Status
+
+RequestId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,64}$")]
 
 
 class TailRisk(Part):
@@ -25,6 +28,65 @@ class MethodRisk(Part):
     levels: dict[str, TailRisk]
 
 
+class Averaging(Part):
+    """How ``methods["average"]`` came about: by weights that follow the losses each member made."""
+
+    weights: dict[str, float]
+    """Weight of every member that has a figure; they sum to 1."""
+    losses: Annotated[int, Field(ge=0)]
+    """How many closes the weights rest on; below the window they are equal."""
+    dispersion: dict[str, float | None]
+    """By level, the largest VaR of a member over the smallest; null where the smallest is not positive."""
+    equal_weight: dict[str, TailRisk]
+    """By level, what equal weights would give."""
+
+
+class Contribution(Part):
+    """What one position adds to the risk of its book, in base currency."""
+
+    exposure: float
+    component_es: float
+    """Its average loss over the tail of the book; the components sum to the book's ES."""
+    marginal_es: float | None
+    """What ES grows by for one more unit of money in it; null where nothing is exposed."""
+    component_var: float | None
+    """Its share of the normal method's VaR without the mean; null where the book does not vary."""
+
+
+class Contributions(Part):
+    """The decomposition of ES (historical) and VaR (normal) at one level, by position and by money held abroad."""
+
+    level: str
+    es: float
+    var: float | None
+    positions: dict[InstrumentId, Contribution]
+
+
+class Stressed(Part):
+    """What the current holdings would lose under one scenario, positive = loss."""
+
+    kind: Literal["window", "shock"]
+    status: Status
+    reason: str | None = None
+    loss: float | None
+    loss_fraction: float | None
+    coverage: float | None
+    """Share of gross exposure that the scenario says anything about."""
+    worst_period: Period | None = None
+    """The worst single period of a historical window."""
+    worst_period_loss: float | None = None
+
+
+class StressedRisk(Part):
+    """Historical VaR and ES of the current holdings over the window of the past that was worst for them."""
+
+    status: Status
+    reason: str | None = None
+    first_period: Period | None = None
+    last_period: Period | None = None
+    levels: dict[str, TailRisk]
+
+
 class RiskMeasured(Measured):
     """VaR and ES by every method and level, over ``n_obs`` scenarios of the current holdings."""
 
@@ -34,3 +96,113 @@ class RiskMeasured(Measured):
     uncovered: tuple[InstrumentId, ...] = ()
     """Positions left out of the scenarios, never scaled up."""
     methods: dict[str, MethodRisk]
+    proxied: dict[InstrumentId, InstrumentId] = Field(default_factory=dict)
+    """Positions whose missing history is that of another instrument, which is named."""
+    averaging: Averaging | None = None
+    """Of a closing measurement."""
+    horizons: dict[str, dict[str, MethodRisk]] = Field(default_factory=dict)
+    """By horizon in periods (``"10"``) and method, from overlapping scenarios of that length."""
+    contributions: Contributions | None = None
+    delta_gamma: MethodRisk | None = None
+    """The historical figures with options by their delta and gamma; null where no option is held."""
+    stress: dict[str, Stressed] = Field(default_factory=dict)
+    stressed: StressedRisk | None = None
+
+
+class LikelihoodRatio(Part):
+    """A likelihood ratio test: its statistic, and the probability of one at least as large if the model is right."""
+
+    statistic: float
+    p_value: float
+
+
+class Outcome(Part):
+    """How one method at one level did against one kind of P&L over the closes of the backtest's window."""
+
+    hit: bool | None
+    """Whether this close's loss was beyond the VaR of the close before; null where either is unknown."""
+    exceptions: Annotated[int, Field(ge=0)]
+    kupiec: LikelihoodRatio | None
+    independence: LikelihoodRatio | None
+    conditional_coverage: LikelihoodRatio | None
+    z2: float | None
+    """Acerbi and Szekely's second statistic of ES; about 0 for a right model, -0.7 is critical at 97.5 %."""
+    tick_loss: float | None
+    """Mean over the window, of P&L as a fraction of NAV."""
+    fz0_loss: float | None
+    """Mean over the window, of P&L as a fraction of NAV."""
+
+
+class LevelBacktest(Part):
+    """One method at one level."""
+
+    observations: Annotated[int, Field(ge=0)]
+    actual: Outcome
+    hypothetical: Outcome
+
+
+class MethodBacktest(Part):
+    """One method at all levels; ``traffic_light`` is of the 99 % VaR over the last 250 closes."""
+
+    levels: dict[str, LevelBacktest]
+    traffic_light: Literal["green", "amber", "red"] | None = None
+    multiplier: float | None = None
+
+
+class FittedAt(Part):
+    """The shape of a method's model and the period whose close it was fitted at."""
+
+    period: Period
+    status: Status
+    reason: str | None = None
+    parameters: dict[str, float]
+
+
+class RiskBacktested(Measured):
+    """The figures of the close before against what came, and what the next close needs to know of this one."""
+
+    forecast_period: Period | None
+    """The close whose VaR and ES were tested; null at the first."""
+    actual_pnl: Figure
+    """Gain since the close before without external flows: holdings as they were traded."""
+    hypothetical_pnl: Figure
+    """Gain of the holdings of the close before, at today's prices."""
+    methods: dict[str, MethodBacktest]
+    weights: dict[str, float]
+    """Weights of the average from this close on, before members without a figure are left out."""
+    fits: dict[str, FittedAt] = Field(default_factory=dict)
+    stressed_window: tuple[Period, Period] | None = None
+    """First and last period of the window that was found to be the worst."""
+    stressed_at: Period | None = None
+    """The period whose close it was looked for at."""
+
+
+class WhatIfRequested(Event):
+    """A question: what would the risk of a portfolio be after these trades? Nothing is traded."""
+
+    request_id: RequestId
+    portfolio_id: PortfolioId
+    requested_by: str
+    requested_at: AwareDatetime
+    trades: Annotated[dict[InstrumentId, float], Field(min_length=1, max_length=1_000)]
+    """Quantity of each instrument, paid from cash at the price of the moment; negative is sold."""
+
+
+class WhatIfMeasured(Event):
+    """The answer: the figures before and after the trades, and their difference."""
+
+    event_id: UUID
+    request_id: RequestId
+    portfolio_id: PortfolioId
+    as_of: AwareDatetime
+    currency: Currency
+    status: Status
+    reason: str | None = None
+    """Why there is no answer; then there are no figures."""
+    nav: float | None = None
+    coverage: float | None = None
+    """Of the book after the trades."""
+    before: dict[str, MethodRisk] = Field(default_factory=dict)
+    after: dict[str, MethodRisk] = Field(default_factory=dict)
+    difference: dict[str, dict[str, TailRisk]] = Field(default_factory=dict)
+    """After minus before, by method and level: the incremental VaR and ES of the trades."""

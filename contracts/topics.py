@@ -11,7 +11,7 @@ from contracts.event import Event
 from contracts.limits import LimitCommandDecided, LimitCommandIssued, LimitState
 from contracts.market import CorporateAction, InstrumentDefined, PeriodClosed, PricesObserved
 from contracts.portfolio import HoldingsReplaced, PortfolioDefined
-from contracts.risk import RiskMeasured
+from contracts.risk import RiskBacktested, RiskMeasured, WhatIfMeasured, WhatIfRequested
 from contracts.system import RecordQuarantined, ServiceStatus
 
 HOUR_MS = 3_600_000
@@ -91,6 +91,18 @@ RISK = Topic(
 RISK_LIVE = Topic(
     "risk.live.v1", RiskMeasured, "portfolio", Layout.BY_PORTFOLIO, ("risk",), ("limits", "gateway"), compacted=True
 )
+BACKTESTS = Topic(
+    "risk.backtests.v1", RiskBacktested, "portfolio", Layout.BY_PORTFOLIO,
+    ("risk",), ("risk", "limits", "gateway", "recorder"),
+)  # fmt: skip
+REQUESTS = Topic(
+    "risk.requests.v1", WhatIfRequested, "portfolio", Layout.BY_PORTFOLIO,
+    ("gateway", "cli"), ("risk",), retention_ms=HOUR_MS,
+)  # fmt: skip
+REPLIES = Topic(
+    "risk.replies.v1", WhatIfMeasured, "portfolio", Layout.BY_PORTFOLIO,
+    ("risk",), ("gateway", "cli"), retention_ms=HOUR_MS,
+)  # fmt: skip
 COMMANDS = Topic(
     "limits.commands.v1", LimitCommandIssued, "portfolio", Layout.BY_PORTFOLIO,
     ("cli",), ("limits",), retention_ms=30 * DAY_MS,
@@ -115,6 +127,6 @@ QUARANTINE = Topic(
 
 TOPICS: tuple[Topic, ...] = (
     INSTRUMENTS, ACTIONS, PRICES, CLOSES, DEFINITIONS, HOLDINGS, METRICS, VALUATIONS, ANALYTICS_LIVE,
-    RISK, RISK_LIVE, COMMANDS, OUTCOMES, STATES, ALERTS, STATUS, QUARANTINE,
+    RISK, BACKTESTS, RISK_LIVE, REQUESTS, REPLIES, COMMANDS, OUTCOMES, STATES, ALERTS, STATUS, QUARANTINE,
 )  # fmt: skip
 BY_NAME: Mapping[str, Topic] = MappingProxyType({topic.name: topic for topic in TOPICS})

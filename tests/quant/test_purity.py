@@ -14,12 +14,15 @@ ALLOWED = {
     "tailstream",
     "collections",
     "dataclasses",
+    "enum",
     "fractions",
     "functools",
     "math",
     "types",
     "typing",
 }
+MARKET_WIDE = {"covariance.py", "monte_carlo.py", "copula.py"}
+"""Made once for all books, in a shape that the log alone decides: there a product gives the same bits everywhere."""
 BLAS = {"dot", "vdot", "inner", "tensordot", "matmul", "einsum", "cov", "corrcoef", "linalg", "vecdot"}
 
 
@@ -48,8 +51,8 @@ def test_the_maths_imports_nothing_but_arrays_and_itself(source: Path) -> None:
     assert all(module.startswith("tailstream.quant") for module in modules if module.startswith("tailstream"))
 
 
-@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.name)
-def test_no_close_rests_on_a_matrix_product(source: Path) -> None:
+@pytest.mark.parametrize("source", [s for s in SOURCES if s.name not in MARKET_WIDE], ids=lambda path: path.name)
+def test_no_close_of_a_book_rests_on_a_matrix_product(source: Path) -> None:
     assert products(ast.parse(source.read_text())) == []
 
 

@@ -7,7 +7,16 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from tailstream.quant.var.age_weighted import AgeWeighted
-from tailstream.quant.var.estimate import MINIMUM_OBSERVATIONS, Estimate, Method
+from tailstream.quant.var.estimate import (
+    MINIMUM_OBSERVATIONS,
+    Estimate,
+    Fit,
+    FittedMethod,
+    MarketMethod,
+    Method,
+    Simulation,
+    Window,
+)
 from tailstream.quant.var.historical import Historical
 from tailstream.quant.var.normal import Normal
 
@@ -20,4 +29,18 @@ def methods(minimum_observations: int) -> Mapping[str, Method]:
 
 METHODS = methods(MINIMUM_OBSERVATIONS)
 
-__all__ = ["METHODS", "MINIMUM_OBSERVATIONS", "AgeWeighted", "Estimate", "Historical", "Method", "Normal", "methods"]
+__all__ = [
+    "METHODS",
+    "MINIMUM_OBSERVATIONS",
+    "AgeWeighted",
+    "Estimate",
+    "Fit",
+    "FittedMethod",
+    "Historical",
+    "MarketMethod",
+    "Method",
+    "Normal",
+    "Simulation",
+    "Window",
+    "methods",
+]

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from tailstream.quant.arrays import Floats
-from tailstream.quant.var.estimate import MINIMUM_OBSERVATIONS, Estimate, declined, expect_minimum
+from tailstream.quant.var.estimate import MINIMUM_OBSERVATIONS, Estimate, Window, declined, expect_minimum
 from tailstream.quant.var.tail import tail_probability
 
 
@@ -26,6 +26,8 @@ class AgeWeighted:
 
     id: ClassVar[str] = "age_weighted"
     version: ClassVar[str] = "1"
+    window: ClassVar[Window] = Window.SCENARIOS
+    averaged: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         expect_minimum(self.minimum_observations, smallest=1)

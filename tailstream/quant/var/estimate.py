@@ -1,7 +1,9 @@
 """What a method of VaR takes and answers, and when it declines."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from enum import StrEnum
+from types import MappingProxyType
+from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -37,20 +39,115 @@ class Estimate(NamedTuple):
         return cls(status, reason, {}, (None,) * len(levels), (None,) * len(levels))
 
 
+class Window(StrEnum):
+    """How many past periods a method looks at: enough to rank them, or enough to fit a tail to them."""
+
+    SCENARIOS = "scenarios"
+    FIT = "fit"
+
+
 class Method(Protocol):
     """A way to estimate VaR and ES. `version` changes whenever the same P&L would give other numbers."""
 
-    @property
-    def id(self) -> str: ...
+    id: ClassVar[str]
+    version: ClassVar[str]
+    window: ClassVar[Window]
+    averaged: ClassVar[bool]
+    """Whether it is a member of the average; what is noise around another member is not."""
 
     @property
-    def version(self) -> str: ...
+    def minimum_observations(self) -> int: ...
 
     def estimate(self, pnl: Floats, levels: Sequence[float]) -> Estimate:
         """Estimate at confidence `levels`, each in (0, 1), from P&L (S,), oldest first, gains positive.
 
         Too few or unusable observations are answered with a status; a level outside (0, 1) raises ValueError.
         """
+        ...
+
+
+class Fit(NamedTuple):
+    """The fitted shape of a distribution or process: numbers without a unit, so that they hold for a larger book too.
+
+    When `status` is not `ok`, `reason` says why in a sentence and there are no parameters.
+    """
+
+    status: str
+    reason: str | None
+    parameters: Mapping[str, float]
+
+    @classmethod
+    def of(cls, parameters: Mapping[str, float]) -> "Fit":
+        """A fit that came off."""
+        return cls("ok", None, MappingProxyType(dict(parameters)))
+
+    @classmethod
+    def missing(cls, status: str, reason: str) -> "Fit":
+        """No fit, and why."""
+        return cls(status, reason, MappingProxyType({}))
+
+
+@runtime_checkable
+class FittedMethod(Method, Protocol):
+    """A method whose shape is fitted by an iteration, which may be done less often than estimating.
+
+    `estimate(pnl, levels)` is `estimate_with(fit(pnl), pnl, levels)`.
+    """
+
+    def fit(self, pnl: Floats, start: Mapping[str, float] | None = None) -> Fit:
+        """Fit the shape to P&L (S,), starting from the parameters `start` of a former fit, or from the data alone.
+
+        Too few or unusable observations and an iteration that does not converge are answered with a status.
+        """
+        ...
+
+    def estimate_with(self, fit: Fit, pnl: Floats, levels: Sequence[float]) -> Estimate:
+        """Estimate as `estimate` does, with the shape of `fit`; location and scale are those of `pnl` itself."""
+        ...
+
+
+class Simulation(NamedTuple):
+    """Returns of all instruments in scenarios that a method made, or why there are none.
+
+    `returns` (n, S) has the instruments in the order given; `parameters` are those of the model, as far as they are
+    few: given back to `simulate` they spare it the fit.
+    """
+
+    status: str
+    reason: str | None
+    parameters: Mapping[str, float]
+    returns: Floats
+
+    @classmethod
+    def of(cls, parameters: Mapping[str, float], returns: Floats) -> "Simulation":
+        """Scenarios that came off."""
+        return cls("ok", None, MappingProxyType(dict(parameters)), returns)
+
+    @classmethod
+    def missing(cls, status: str, reason: str, instruments: int) -> "Simulation":
+        """No scenarios, and why."""
+        return cls(status, reason, MappingProxyType({}), np.empty((instruments, 0)))
+
+
+@runtime_checkable
+class MarketMethod(Method, Protocol):
+    """A method that remakes the scenarios of all instruments together; all books share what it made.
+
+    `estimate(pnl, levels)` takes the P&L as the returns of a single instrument of which one is held.
+    """
+
+    redrawn: ClassVar[bool]
+    """Whether scenarios are made anew at each close; else as often as models are refitted."""
+
+    def simulate(self, returns: Floats, seed: int, fitted: Mapping[str, float] | None = None) -> Simulation:
+        """Make scenarios (n, S) from returns (n, T), oldest first and without gaps, the same for the same `seed`.
+
+        `fitted` are the parameters of a former simulation of the same returns; with them nothing is fitted.
+        """
+        ...
+
+    def estimate_simulated(self, simulation: Simulation, pnl: Floats, levels: Sequence[float]) -> Estimate:
+        """Estimate from the P&L (S,) that a book makes in the scenarios of `simulation`."""
         ...
 
 

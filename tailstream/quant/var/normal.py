@@ -9,7 +9,7 @@ from typing import ClassVar, NamedTuple
 from scipy.special import ndtri
 
 from tailstream.quant.arrays import Floats
-from tailstream.quant.var.estimate import MINIMUM_OBSERVATIONS, Estimate, declined, expect_minimum
+from tailstream.quant.var.estimate import MINIMUM_OBSERVATIONS, Estimate, Window, declined, expect_minimum
 from tailstream.quant.var.tail import tail_probability
 from tailstream.quant.volatility import dispersion
 
@@ -32,6 +32,8 @@ class Normal:
 
     id: ClassVar[str] = "normal"
     version: ClassVar[str] = "1"
+    window: ClassVar[Window] = Window.SCENARIOS
+    averaged: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         expect_minimum(self.minimum_observations, smallest=2)
