@@ -1,26 +1,28 @@
 """Closes as a table of prices, carried forward where one is missing; instruments; and scenario returns."""
 
-import hashlib
-from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from contracts.event import Cut
 from contracts.market import InstrumentDefined, PeriodClosed
+from tailstream.fold.scenarios import Ints as Ints
+from tailstream.fold.scenarios import Scenarios as Scenarios
+from tailstream.fold.scenarios import Span, content_hash
 from tailstream.fold.versions import NEWEST, Versions
 from tailstream.quant.arrays import Floats
-from tailstream.quant.scenarios import compound_currency, simple_returns
+from tailstream.quant.options import Option, QuotedOption
 
-Ints = npt.NDArray[np.int64]
 NEVER = -1
-REMEMBERED_BYTES_MAX = 64 * 1024 * 1024
-"""Scenarios kept, because the shards measure the same closes one after the other."""
+YEAR = timedelta(days=365)
+"""Of an option's time to expiry."""
+REMEMBERED_BYTES_MAX = 128 * 1024 * 1024
+"""Scenarios kept: the books of a close share them, and the shards measure the same closes one after the other."""
 REMEMBERED_ROWS_MAX = 256
 
 
@@ -65,26 +67,6 @@ class Prices:
         return self.of(f"fx:{currency}{base}")
 
 
-@dataclass(frozen=True, slots=True)
-class Scenarios:
-    """Returns of every instrument in one base currency over a window, oldest first.
-
-    ``returns`` is (instruments + currencies, periods), C-contiguous, NaN where either end of a period is missing or the
-    return overflows; ``rows`` finds an instrument's row, or that of ``cash:USD``, money in a currency that is not the
-    base.
-    """
-
-    rows: Mapping[str, int]
-    returns: Floats
-    observations: Ints
-    content_hash: str
-
-    @property
-    def complete(self) -> bool:
-        """Whether no return of the window is missing."""
-        return bool((self.observations == self.returns.shape[1]).all())
-
-
 class Board:
     """The newest live price of each instrument, over the prices of the last close."""
 
@@ -125,9 +107,11 @@ class Market:
         self._instruments: dict[str, Versions[InstrumentDefined | None]] = {}
         self.defined_to = 0
         """The cut above every definition of an instrument that was taken."""
-        self._values = np.full((64, 16), np.nan)
+        self._values = np.full((16, 64), np.nan)
+        """(columns, rows): a window of an instrument's prices is one stretch of memory."""
         self._seen = np.full((64, 16), NEVER, dtype=np.int64)
-        self._scenarios: dict[tuple[int, str], Scenarios] = {}
+        self._scenarios: dict[_Wanted, Scenarios] = {}
+        self._remembered_bytes = 0
         self._hashes: dict[int, str] = {}
         self._prices: dict[int, Prices] = {}
 
@@ -150,7 +134,7 @@ class Market:
         self._grow()
         self._seen[row] = self._seen[row - 1] if row else NEVER
         columns = [self.columns[name] for name in close.prices]
-        self._values[row, columns] = list(close.prices.values())
+        self._values[columns, row] = list(close.prices.values())
         self._seen[row, columns] = row
 
     @property
@@ -179,7 +163,7 @@ class Market:
     def drop_price(self, row: int, instrument_id: str) -> None:
         """Take back a price that turned out to be refused; only of a row that was not read yet."""
         row, column = row - self.first, self.columns[instrument_id]
-        self._values[row, column] = np.nan
+        self._values[column, row] = np.nan
         before = self._seen[row - 1, column] if row else NEVER
         later = self._seen[row:, column]
         later[later == row] = before
@@ -201,7 +185,7 @@ class Market:
     def _carried(self, index: int) -> Prices:
         width = len(self.columns)
         seen = self._seen[index, :width]
-        values = self._values[np.maximum(seen, 0), np.arange(width)]
+        values = self._values[np.arange(width), np.maximum(seen, 0)]
         return Prices(self.columns, values, np.where(seen == NEVER, NEVER, index - seen), self._stale_after)
 
     def prices_hash(self, row: int) -> str:
@@ -211,21 +195,91 @@ class Market:
             prices = self.prices(row)
             usable = sorted(name for name in self.columns if prices.of(name)[0] is not None)
             columns = [self.columns[name] for name in usable]
-            known = _content_hash(usable, prices.values[columns], prices.ages[columns])
+            known = content_hash(usable, prices.values[columns], prices.ages[columns])
             self._hashes[row] = known
             if len(self._hashes) > REMEMBERED_ROWS_MAX:
                 self._hashes.pop(next(iter(self._hashes)))
         return known
 
-    def scenarios(self, row: int, base: str) -> Scenarios:
-        """Returns in ``base`` of the last ``window_periods`` closes up to ``row``; fewer where there are fewer."""
-        known = self._scenarios.get((row, base))
+    def scenarios(self, row: int, base: str, periods: int | None = None) -> Scenarios:
+        """Returns in ``base`` of the last ``periods`` closes up to ``row``, as many as the market's window where None.
+
+        Fewer where there are fewer.
+        """
+        return self.horizon_scenarios(row, base, self._window if periods is None else periods, 1)
+
+    def horizon_scenarios(self, row: int, base: str, periods: int, horizon: int) -> Scenarios:
+        """Overlapping returns over ``horizon`` periods within the last ``periods`` up to ``row``.
+
+        That is ``periods - horizon + 1`` of them.
+        """
+        return self._remembered(_Wanted(row, base, max(self.first, row - min(periods, self._window)), row, horizon))
+
+    def history(self, row: int, base: str) -> Scenarios:
+        """Returns of all periods up to ``row`` that the market's window holds."""
+        return self.scenarios(row, base)
+
+    def window_scenarios(self, row: int, base: str, first_period: str, last_period: str) -> Scenarios:
+        """Returns of the periods from ``first_period`` to ``last_period``, as far as the market's window holds them.
+
+        Prices, rates and terms of options are those of the close of ``row``, and no return is of a later one.
+        """
+        first = bisect_left(self._points, first_period, key=attrgetter("period")) + self.first - 1
+        last = self.row_after(last_period) - 1
+        first = max(first, self.first, row - self._window)
+        return self._remembered(_Wanted(row, base, first, max(first, min(last, row)), 1))
+
+    def _remembered(self, wanted: "_Wanted") -> Scenarios:
+        known = self._scenarios.get(wanted)
         if known is None:
-            with np.errstate(over="ignore", invalid="ignore"):
-                known = self._scenarios[row, base] = self._measure(row, base)
-            while len(self._scenarios) * known.returns.nbytes > REMEMBERED_BYTES_MAX and len(self._scenarios) > 4:
-                self._scenarios.pop(next(iter(self._scenarios)))
+            known = self._scenarios[wanted] = self._span(wanted).scenarios(wanted.base)
+            self._remembered_bytes += known.returns.nbytes
+            while self._remembered_bytes > REMEMBERED_BYTES_MAX and len(self._scenarios) > 1:
+                oldest = next(iter(self._scenarios))
+                self._remembered_bytes -= self._scenarios.pop(oldest).returns.nbytes
         return known
+
+    def _span(self, wanted: "_Wanted") -> Span:
+        cut = self.point(wanted.row).cut.instruments
+        instruments = self._defined(cut)
+        stretch = slice(wanted.first - self.first, wanted.last - self.first + 1)
+        return Span(
+            prices=self._values[: len(self.columns), stretch],
+            columns=self.columns,
+            periods=tuple(point.period for point in self._points[stretch]),
+            instruments=instruments,
+            proxies=self._proxies(wanted.row, instruments),
+            options=self._options(wanted.row, instruments),
+            horizon=wanted.horizon,
+        )
+
+    def _defined(self, cut: int) -> dict[str, InstrumentDefined]:
+        """The instruments that are defined below ``cut`` and were quoted, sorted by name."""
+        found = ((name, self.instrument(name, cut)) for name in sorted(self.columns))
+        return {name: terms for name, terms in found if terms is not None}
+
+    def _proxies(self, row: int, instruments: Mapping[str, InstrumentDefined]) -> dict[str, str]:
+        """Proxies that are known, of instruments with a price in the market's window up to ``row``.
+
+        Of others a replica that began to read later does not even know the name.
+        """
+        seen = self._seen[row - self.first]
+        oldest = max(0, row - self.first - self._window)
+        return {
+            name: terms.proxy
+            for name, terms in instruments.items()
+            if terms.proxy is not None and terms.proxy in instruments and seen[self.columns[name]] >= oldest
+        }
+
+    def _options(self, row: int, instruments: Mapping[str, InstrumentDefined]) -> dict[str, QuotedOption]:
+        """Options whose own price and underlying's, at the close of ``row``, agree on a volatility."""
+        prices, as_of = self.prices(row), self.point(row).as_of
+        optional = (
+            (name, _quoted_option(terms, instruments, prices, as_of))
+            for name, terms in instruments.items()
+            if terms.option is not None
+        )
+        return {name: quoted for name, quoted in optional if quoted is not None}
 
     def forget_before(self, row: int) -> None:
         """Drop all closes before ``row``; the rows of the others stay what they are."""
@@ -233,8 +287,8 @@ class Market:
         if gone <= 0:
             return
         kept = len(self._points) - gone
-        self._values[:kept] = self._values[gone : gone + kept].copy()
-        self._values[kept:] = np.nan
+        self._values[:, :kept] = self._values[:, gone : gone + kept].copy()
+        self._values[:, kept:] = np.nan
         seen = self._seen[gone : gone + kept].copy()
         self._seen[:kept] = np.where(seen >= gone, seen - gone, NEVER)
         self._seen[kept:] = NEVER
@@ -243,70 +297,37 @@ class Market:
         self.begins_within_history = True
 
     def _grow(self) -> None:
-        rows, columns = self._values.shape
-        wanted = (rows * 2 if len(self._points) > rows else rows, columns)
-        while len(self.columns) > wanted[1]:
-            wanted = (wanted[0], wanted[1] * 2)
-        if wanted != (rows, columns):
-            values, seen = np.full(wanted, np.nan), np.full(wanted, NEVER, dtype=np.int64)
-            values[:rows, :columns], seen[:rows, :columns] = self._values, self._seen
+        columns, rows = self._values.shape
+        wanted = (columns, rows * 2 if len(self._points) > rows else rows)
+        while len(self.columns) > wanted[0]:
+            wanted = (wanted[0] * 2, wanted[1])
+        if wanted != (columns, rows):
+            values, seen = np.full(wanted, np.nan), np.full(wanted[::-1], NEVER, dtype=np.int64)
+            values[:columns, :rows], seen[:rows, :columns] = self._values, self._seen
             self._values, self._seen = values, seen
 
-    def _measure(self, row: int, base: str) -> Scenarios:
-        cut = self.point(row).cut.instruments
-        row -= self.first
-        first = max(0, row - self._window)
-        window = self._values[first : row + 1, : len(self.columns)].T
-        returns = simple_returns(window)
-        local = {name: returns[column] for name, column in self.columns.items()}
-        converted: dict[str, Floats] = {}
-        currencies: set[str] = set()
-        for name in sorted(local):
-            instrument = self.instrument(name, cut)
-            if instrument is None or instrument.kind == "fx":
-                continue
-            currencies.add(instrument.currency)
-            fx = _fx_returns(local, window, self.columns, base, instrument.currency)
-            if fx is not None:
-                converted[name] = local[name] if instrument.currency == base else compound_currency(local[name], fx)
-        for currency in sorted(currencies | _quoted(local) - {base}):
-            fx = _fx_returns(local, window, self.columns, base, currency)
-            if fx is not None and currency != base:
-                converted[f"cash:{currency}"] = fx
-        return _scenarios({name: r for name, r in converted.items() if not np.isnan(r).all()}, row - first)
+
+class _Wanted(NamedTuple):
+    """What scenarios are of: returns from the close ``first`` to ``last``, as seen at the close of ``row``."""
+
+    row: int
+    base: str
+    first: int
+    last: int
+    horizon: int
 
 
-def _quoted(names: Mapping[str, object]) -> set[str]:
-    """The currencies of the FX pairs among ``names``."""
-    pairs = (name.removeprefix("fx:") for name in names if name.startswith("fx:") and len(name) == 9)
-    return {currency for pair in pairs for currency in (pair[:3], pair[3:])}
-
-
-def _fx_returns(
-    local: Mapping[str, Floats], window: Floats, columns: Mapping[str, int], base: str, currency: str
-) -> Floats | None:
-    """Returns of one unit of ``currency`` in ``base``, by the pair that has any in the window; None where none has."""
-    if base == currency:
-        return np.zeros(window.shape[1] - 1)
-    inverse = columns.get(f"fx:{base}{currency}")
-    if inverse is not None:
-        prices: Floats = window[inverse]
-        returns: Floats = simple_returns(prices[None, ::-1])[0, ::-1]
-        if not np.isnan(returns).all():
-            return returns
-    return local.get(f"fx:{currency}{base}")
-
-
-def _scenarios(converted: Mapping[str, Floats], periods: int) -> Scenarios:
-    names = sorted(converted)
-    returns = np.ascontiguousarray([converted[name] for name in names]) if names else np.empty((0, periods))
-    returns[np.isinf(returns)] = np.nan
-    observations = np.count_nonzero(~np.isnan(returns), axis=1)
-    return Scenarios({name: i for i, name in enumerate(names)}, returns, observations, _content_hash(names, returns))
-
-
-def _content_hash(names: Sequence[str], *arrays: npt.NDArray[np.float64] | Ints) -> str:
-    digest = hashlib.sha256("\x1f".join(names).encode())
-    for array in arrays:
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
+def _quoted_option(
+    terms: InstrumentDefined, instruments: Mapping[str, InstrumentDefined], prices: Prices, as_of: datetime
+) -> QuotedOption | None:
+    option = terms.option
+    underlying = instruments.get(option.underlying) if option is not None else None
+    if option is None or underlying is None or underlying.currency != terms.currency:
+        return None
+    (premium, _), (spot, _) = prices.of(terms.instrument_id), prices.of(option.underlying)
+    if premium is None or spot is None:
+        return None
+    years = (option.expires_at - as_of) / YEAR
+    return QuotedOption.of(
+        Option(option.right, option.strike, option.rate, option.dividend_yield), premium, spot, years
+    )

@@ -36,14 +36,18 @@ def compound_currency(local: Floats, fx: Floats) -> Floats:
     return compounded
 
 
-def simple_returns(prices: Floats) -> Floats:
-    """Simple returns (n, T - 1) of prices (n, T), oldest first; NaN where either end is missing (never filled).
+def simple_returns(prices: Floats, horizon: int = 1) -> Floats:
+    """Simple returns (n, T - h) over `horizon` h periods, `price_t / price_(t-h) - 1`, of prices (n, T), oldest first.
 
-    A price that is NaN, infinite, zero or negative is missing.
+    Those over more than one period overlap. NaN where either end is missing (never filled); a price that is NaN,
+    infinite, zero or negative is missing. Raises ValueError when the horizon is less than one period.
     """
+    if horizon < 1:
+        raise ValueError(f"horizon: expected at least 1 period, was {horizon}")
     known = np.where((prices > 0.0) & (prices < np.inf), prices, np.nan)
-    before = known[:, :-1]
-    changes: Floats = (known[:, 1:] - before) / before
+    before = known[:, :-horizon]
+    changes: Floats = known[:, horizon:] - before
+    changes /= before
     return changes
 
 
