@@ -12,7 +12,8 @@ from contracts.event import Arrival, Basis, Event, Figure, Inputs, Status, event
 from contracts.portfolio import PortfolioDefined
 from contracts.topics import ANALYTICS_LIVE, METRICS, VALUATIONS
 from services.analytics.analyzers import Analyzer, Window
-from services.analytics.performance import Gain, History, gain
+from services.analytics.performance import History
+from tailstream.fold.gain import Gain, gain
 from tailstream.fold.world import Moment, World
 from tailstream.quant import arrays
 
