@@ -102,7 +102,7 @@ class LiveBooks:
             yield self._measure(holdings, now.prices, world.market.scenarios(row, holdings.base), as_of)
 
     def _matrices(self, now: Moment) -> list[Holdings]:
-        key = _Key(self._world.owned, self._world.book_changes)
+        key = _Key(self._world.owned, self._world.changes)
         if key != self._key:
             self._key, self._holdings = key, self._collect(now)
         return self._holdings

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import takewhile
 
 from contracts.event import Cut
 from contracts.portfolio import HoldingsReplaced, PortfolioDefined
@@ -93,12 +94,18 @@ class Books:
         self._partition_of = partition_of
         self._definitions: dict[str, Versions[PortfolioDefined | None]] = defaultdict(Versions)
         self._holdings: dict[str, Versions[_Held | None]] = defaultdict(Versions)
+        self.definition_changes = 0
+        """How many definitions were taken: equal counts, equal trees."""
+        self.holding_changes = 0
+        """How many times what somebody holds was replaced."""
+        self._changed_last: dict[str, int] = {}
         self._trees: dict[tuple[int, ...], Tree] = {}
         self._sums: dict[tuple[str, ...], tuple[tuple[Book, ...], Book]] = {}
 
     def define(self, offset: int, portfolio_id: str, definition: PortfolioDefined | None) -> None:
         """Take a definition; None closes the portfolio."""
         self._definitions[portfolio_id].add(offset, definition)
+        self.definition_changes += 1
         self._trees.clear()
 
     def replace(self, offset: int, holdings: HoldingsReplaced) -> None:
@@ -108,10 +115,22 @@ class Books:
         if newest is None or holdings.version > newest.version:
             book = book_of(holdings.positions, holdings.cash, holdings.version)
             versions.add(offset, _Held(holdings.version, book, holdings.external_flow))
+            self._note_change(holdings.portfolio_id)
 
     def empty(self, offset: int, portfolio_id: str) -> None:
         """Take the tombstone of a portfolio's holdings: it holds nothing until a version comes, whatever its number."""
         self._holdings[portfolio_id].add(offset, None)
+        self._note_change(portfolio_id)
+
+    def changed_since(self, change: int) -> list[str]:
+        """Whose holdings were replaced when ``holding_changes`` was ``change`` or more, the newest first."""
+        newest_first = reversed(self._changed_last.items())
+        return [name for name, changed in takewhile(lambda item: item[1] >= change, newest_first)]
+
+    def held(self, portfolio_id: str) -> Book | None:
+        """What the portfolio itself holds now; None when it never held anything, or was emptied."""
+        held = self._held(portfolio_id, ())
+        return None if held is None else held.book
 
     def tree(self, cut: Cut | None) -> Tree:
         """The portfolios open below ``cut``; None is now."""
@@ -160,6 +179,11 @@ class Books:
             definitions.forget_before(self._at(cut.definitions, name))
         for name, holdings in self._holdings.items():
             holdings.forget_before(self._at(cut.holdings, name))
+
+    def _note_change(self, portfolio_id: str) -> None:
+        self._changed_last.pop(portfolio_id, None)
+        self._changed_last[portfolio_id] = self.holding_changes
+        self.holding_changes += 1
 
     def _held(self, name: str, key: tuple[int, ...]) -> _Held | None:
         versions = self._holdings.get(name)

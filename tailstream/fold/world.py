@@ -6,7 +6,7 @@ from typing import NamedTuple
 from contracts.event import Arrival, Cut
 from contracts.market import InstrumentDefined, PeriodClosed, PricesObserved
 from contracts.portfolio import HoldingsReplaced, PortfolioDefined
-from contracts.topics import ACTIONS, CLOSES, DEFINITIONS, HOLDINGS, INSTRUMENTS, PRICES
+from contracts.topics import ACTIONS, CLOSES, DEFINITIONS, HOLDINGS, INSTRUMENTS
 from tailstream.fold.books import Book, Books
 from tailstream.fold.market import Board, Market, Prices
 from tailstream.fold.valuation import Valuation, Valuer
@@ -62,8 +62,8 @@ class World:
         self.partition_of = partition_of
         self.changes = 0
         """How many arrivals were folded: equal counts, equal worlds."""
-        self.book_changes = 0
-        """How many of them were of definitions, holdings or instruments."""
+        self.market_changes = 0
+        """How many of them were of neither definitions nor holdings."""
         self.opened = 0
         """How many rows of the market are open."""
         self._partitions = partitions
@@ -73,6 +73,8 @@ class World:
         self._min_rows_kept = min_rows_kept
         self._read: dict[tuple[str, int], int] = {}
         self._next: dict[int, int] = {}
+        self._now: Moment | None = None
+        self._now_is_of = (-1, -1)
 
     def closes_from(self, offset: int) -> None:
         """The closes are read from ``offset`` on: before the first of them there may be others, unless it is 0."""
@@ -81,7 +83,7 @@ class World:
     def fold(self, arrival: Arrival) -> list[Refusal]:
         """Take what arrived; a refusal says why it, or a price of it, could not be taken."""
         self.changes += 1
-        self.book_changes += arrival.topic not in (PRICES.name, CLOSES.name)
+        self.market_changes += arrival.topic not in (DEFINITIONS.name, HOLDINGS.name)
         match arrival.event:
             case HoldingsReplaced() as holdings:
                 self.books.replace(arrival.offset, holdings)
@@ -172,7 +174,10 @@ class World:
         if self.opened <= self.market.first:
             return None
         row = self.opened - 1
-        return Moment(None, self.board.over(self.market.prices(row), self.market.point(row).as_of))
+        if self._now is None or self._now_is_of != (row, self.market_changes):
+            over = self.board.over(self.market.prices(row), self.market.point(row).as_of)
+            self._now, self._now_is_of = Moment(None, over), (row, self.market_changes)
+        return self._now
 
     def members(self, portfolio_id: str, moment: Moment) -> tuple[tuple[str, Book], ...]:
         """Those of the portfolio and its descendants that hold something, with what they hold, sorted by name."""

@@ -248,6 +248,6 @@ def test_the_number_of_changes_tells_worlds_apart() -> None:
     counts = []
     for arrival in of.arrivals:
         world.fold(arrival)
-        counts.append((world.changes, world.book_changes))
-    assert counts == [(1, 1), (2, 2), (3, 3), (4, 3), (5, 3)]
+        counts.append((world.changes, world.market_changes))
+    assert counts == [(1, 1), (2, 1), (3, 1), (4, 2), (5, 3)]
     assert all(a < b for a, b in pairwise(counts))
