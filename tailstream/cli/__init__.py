@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from tailstream.files.errors import WrongFile
 from tailstream.runtime.errors import TailstreamError
 
 
@@ -24,6 +25,7 @@ COMMANDS = {
     "stack": Mounted("stack", "Kafka, PostgreSQL and Redis on this machine.", is_group=True),
     "run": Mounted("run", "One service, or the source, in the foreground.", is_group=True),
     "watch": Mounted("watch", "A portfolio's figures as they come, over the WebSocket."),
+    "var": Mounted("var", "Value at Risk and Expected Shortfall, from a file."),
     "topics": Mounted("topics", "The topics of the bus, against what they should be.", is_group=True),
     "quarantine": Mounted("quarantine", "Refused records: look, repair, put back.", is_group=True),
     "limits": Mounted("limits", "Limits as code.", is_group=True),
@@ -67,6 +69,6 @@ def main() -> None:
     """Run the command line of this process."""
     try:
         app(prog_name="tailstream")
-    except TailstreamError as error:
+    except (TailstreamError, WrongFile) as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(1)

@@ -1,0 +1,154 @@
+"""What the commands on files have in common: which files, what their numbers are, which methods and levels."""
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import typer
+from rich.console import Console
+from rich.table import Table as Grid
+
+from tailstream.cli.answers import PIPED_COLUMNS
+from tailstream.files.errors import UnclearKind
+from tailstream.files.holdings import Portfolio, portfolio_of, read_positions
+from tailstream.files.series import Kind, Series, periods_of, told_apart
+from tailstream.files.table import STANDARD_INPUT, Table, read_table
+from tailstream.quant.var import MINIMUM_OBSERVATIONS, Method
+from tailstream.runtime import plugins
+from tailstream.runtime.errors import ConfigurationError
+
+LEVELS = (0.95, 0.975, 0.99, 0.995)
+ALL = "all"
+
+Files = Annotated[
+    list[str], typer.Argument(help="CSV or Parquet: dates in the first column, then series. - is standard input.")
+]
+KindOption = Annotated[Kind | None, typer.Option("--kind", help="What the numbers are, where that is not clear.")]
+Last = Annotated[int | None, typer.Option(min=1, help="Take the newest so many periods.")]
+Positions = Annotated[
+    str | None, typer.Option(help="A file of instrument, quantity: one portfolio, valued at the last prices.")
+]
+MethodOption = Annotated[list[str] | None, typer.Option("--method", help="An id, again for more; all unless told.")]
+LevelOption = Annotated[list[float] | None, typer.Option("--level", help="A confidence such as 0.99, again for more.")]
+Plot = Annotated[Path | None, typer.Option(help="Write a picture to this PNG file.")]
+
+
+class Source(NamedTuple):
+    """Where series come from, as the options say it."""
+
+    files: Sequence[str]
+    kind: Kind | None
+    last: int | None
+    positions: str | None
+
+
+class Found(NamedTuple):
+    """What is to be measured, one answer each; `as_of` is the newest date of all."""
+
+    as_of: datetime
+    kind: Kind
+    each: Sequence[Series | Portfolio]
+
+
+def find(source: Source, horizon: int = 1) -> Found:
+    """Read the files: every column a series, or with positions all of them one portfolio.
+
+    With a `horizon` returns are overlapping ones over so many periods. Raises WrongFile, or typer.BadParameter for
+    options that do not go together.
+    """
+    if source.positions is not None:
+        return _portfolio(source, source.positions, horizon)
+    tables = [read_table(file) for file in _once(source.files)]
+    kinds = {kind_of(table, source.kind, _terminal(source)) for table in tables}
+    if len(kinds) > 1:
+        raise typer.BadParameter("expected files of one kind, found returns and prices", param_hint="--kind")
+    kind = kinds.pop()
+    series = [series for table in tables for series in _series(table, kind, source, horizon)]
+    return Found(max(table.dates[-1] for table in tables), kind, series)
+
+
+def _portfolio(source: Source, positions: str, horizon: int) -> Found:
+    files = _once([*source.files, positions])
+    if len(files) != 2:
+        raise typer.BadParameter(
+            f"expected one file of prices, was {', '.join(source.files)}", param_hint="--positions"
+        )
+    table = read_table(files[0])
+    if kind_of(table, source.kind, _terminal(source)) is not Kind.PRICES:
+        raise typer.BadParameter(f"expected prices to value holdings at, {table.name} has returns", param_hint="--kind")
+    portfolio = portfolio_of(table, read_positions(positions), source.last, horizon)
+    return Found(table.dates[-1], Kind.PRICES, [portfolio])
+
+
+def _series(table: Table, kind: Kind, source: Source, horizon: int) -> list[Series]:
+    """The series of a table; of several tables each under the name of its file too."""
+    found = periods_of(table, kind).newest(source.last).compounded(horizon).series()
+    several = len(source.files) > 1
+    return [replace(series, name=f"{table.name}:{series.name}") if several else series for series in found]
+
+
+def _once(files: Sequence[str]) -> Sequence[str]:
+    for file in files:
+        if files.count(file) > 1:
+            raise typer.BadParameter(f"expected every file once, {file} is there twice", param_hint="FILES")
+    return files
+
+
+def _terminal(source: Source) -> bool:
+    """Whether somebody can be asked: standard input is a terminal, and none of the files."""
+    return STANDARD_INPUT not in (*source.files, source.positions) and sys.stdin.isatty()
+
+
+def kind_of(table: Table, told: Kind | None, terminal: bool) -> Kind:
+    """What a table holds: as told, or clear from its numbers; else the person at the `terminal` is asked.
+
+    Raises typer.BadParameter when it is not clear and nobody is there to be asked.
+    """
+    if told is not None:
+        return told
+    try:
+        return told_apart(table)
+    except UnclearKind as unclear:
+        if not terminal:
+            raise typer.BadParameter(f"{unclear}; say which", param_hint="--kind") from None
+        typer.echo(str(unclear), err=True)
+        return Kind(typer.prompt("returns or prices", type=Kind, err=True))
+
+
+def levels_of(told: Sequence[float] | None) -> tuple[float, ...]:
+    """The levels asked for, each once, or the four that are published."""
+    for level in told or ():
+        if not 0.0 < level < 1.0:
+            raise typer.BadParameter(f"expected a confidence between 0 and 1, was {level:g}", param_hint="--level")
+    return tuple(dict.fromkeys(told or LEVELS))
+
+
+def methods_of(told: Sequence[str] | None) -> Mapping[str, Method]:
+    """The methods asked for, by id in publishing order."""
+    try:
+        return plugins.methods(MINIMUM_OBSERVATIONS, None if not told or ALL in told else told)
+    except ConfigurationError as error:
+        raise typer.BadParameter(str(error), param_hint="--method") from None
+
+
+def png(path: Path | None) -> Path | None:
+    """A picture's path. Raises typer.BadParameter when it does not end in .png, or in a folder that is not there."""
+    if path is not None and path.suffix.lower() != ".png":
+        raise typer.BadParameter(f"expected a name that ends in .png, was {path}", param_hint="--plot")
+    if path is not None and not path.parent.is_dir():
+        raise typer.BadParameter(f"expected an existing folder, was {path.parent}", param_hint="--plot")
+    return path
+
+
+def print_figures(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table of figures: the first column and the last, which is words, to the left, the others to the right."""
+    grid = Grid(title=title, title_justify="left", title_style="bold")
+    for at, column in enumerate(columns):
+        grid.add_column(column, justify="right" if 0 < at < len(columns) - 1 else "left", overflow="fold")
+    for row in rows:
+        grid.add_row(*row)
+    console = Console(highlight=False, markup=False)
+    console.print(grid) if console.is_terminal else Console(width=PIPED_COLUMNS, markup=False).print(grid)

@@ -1,0 +1,126 @@
+"""``tailstream var``: Value at Risk and Expected Shortfall of the series, or of one portfolio, in files."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Annotated, Any, NamedTuple
+
+import typer
+
+from tailstream.cli.answers import Json, print_document
+from tailstream.cli.series import (
+    Files,
+    Found,
+    KindOption,
+    Last,
+    LevelOption,
+    MethodOption,
+    Plot,
+    Positions,
+    Source,
+    find,
+    levels_of,
+    methods_of,
+    png,
+    print_figures,
+)
+from tailstream.files.notation import amount, percent
+from tailstream.files.risk import Levels, Risk, risk_of
+from tailstream.files.table import label
+from tailstream.quant.var import Estimate
+
+app = typer.Typer()
+
+
+class Horizon(NamedTuple):
+    """Over how many periods, and whether by overlapping scenarios of that length or by the square root of time."""
+
+    periods: int
+    by_root: bool
+
+    @property
+    def scenario(self) -> int:
+        """How many periods one scenario is long."""
+        return 1 if self.by_root else self.periods
+
+    @property
+    def scale(self) -> int:
+        """Over how many periods the figures of one scenario are scaled."""
+        return self.periods if self.by_root else 1
+
+    def document(self) -> dict[str, Any]:
+        """How a document tells it; one period goes without saying."""
+        scaling = "square_root_of_time" if self.by_root else "overlapping"
+        return {"horizon": self.periods, "scaling": scaling} if self.periods > 1 else {}
+
+    def __str__(self) -> str:
+        if self.periods == 1:
+            return "1 period"
+        return f"{self.periods} periods, " + ("1 scaled by the square root of time" if self.by_root else "overlapping")
+
+
+@app.command()
+def var(
+    files: Files,
+    method: MethodOption = None,
+    level: LevelOption = None,
+    kind: KindOption = None,
+    last: Last = None,
+    positions: Positions = None,
+    horizon: Annotated[int, typer.Option(min=1, help="Periods, as overlapping scenarios of that length.")] = 1,
+    sqrt_time: Annotated[bool, typer.Option("--sqrt-time", help="Scale one period by sqrt(horizon) instead.")] = False,
+    plot: Plot = None,
+    as_json: Json = False,
+) -> None:
+    """Value at Risk and Expected Shortfall, positive = loss, as a fraction of value; with --positions in money too."""
+    over = Horizon(horizon, sqrt_time)
+    levels, methods, picture = Levels(levels_of(level), over.scale), methods_of(method), png(plot)
+    found = find(Source(files, kind, last, positions), over.scenario)
+    risks = [risk_of(each, methods, levels) for each in found.each]
+    if as_json:
+        print_document(_document(found, over, risks, levels.each))
+    else:
+        _print(found, over, risks, levels.each)
+    if picture:
+        from tailstream.files.pictures import draw_risks  # a second that only a picture is worth
+
+        draw_risks(picture, risks, levels.each)
+
+
+def _document(found: Found, over: Horizon, risks: Sequence[Risk], levels: Sequence[float]) -> dict[str, Any]:
+    series = {risk.name: _series(risk, levels) for risk in risks}
+    return {"as_of": label(found.as_of), "kind": found.kind, **over.document(), "series": series}
+
+
+def _series(risk: Risk, levels: Sequence[float]) -> dict[str, Any]:
+    methods = {name: _method(estimate, levels) for name, estimate in risk.estimates.items()}
+    if risk.money is None:
+        return {"n_obs": risk.pnl.size, "methods": methods}
+    for name, money in risk.money.estimates.items():
+        for figures, var, es in zip(methods[name]["levels"].values(), money.var, money.es, strict=True):
+            figures |= {"var_money": var, "es_money": es}
+    return {"n_obs": risk.pnl.size, "value": risk.money.value, "methods": methods}
+
+
+def _method(estimate: Estimate, levels: Sequence[float]) -> dict[str, Any]:
+    figures = zip(levels, estimate.var, estimate.es, strict=True)
+    return {
+        "status": estimate.status,
+        "reason": estimate.reason,
+        "parameters": dict(estimate.parameters),
+        "levels": {str(level): {"var": var, "es": es} for level, var, es in figures},
+    }
+
+
+def _print(found: Found, over: Horizon, risks: Sequence[Risk], levels: Sequence[float]) -> None:
+    columns = ["method", *(f"{100 * level:g} %\nVaR / ES" for level in levels), "status"]
+    for risk in risks:
+        title = f"{risk.name}, as of {label(found.as_of)}: {risk.pnl.size} scenarios of {over}"
+        print_figures(title, columns, _rows(risk.estimates, percent))
+        if risk.money:
+            title = f"{risk.name}, worth {amount(risk.money.value)}: in money"
+            print_figures(title, columns, _rows(risk.money.estimates, amount))
+
+
+def _rows(estimates: Mapping[str, Estimate], show: Callable[[float | None], str]) -> Iterator[list[str]]:
+    for name, estimate in estimates.items():
+        cells = [f"{show(var)} / {show(es)}" for var, es in zip(estimate.var, estimate.es, strict=True)]
+        yield [name, *cells, estimate.reason or estimate.status]

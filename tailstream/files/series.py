@@ -1,0 +1,107 @@
+"""Series of returns out of a table: of returns as they are, or of prices."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Self
+
+import numpy as np
+
+from tailstream.files.errors import UnclearKind, WrongFile
+from tailstream.files.table import Table
+from tailstream.quant.arrays import Floats
+from tailstream.quant.scenarios import simple_returns
+
+RETURN_OR_PRICE = 0.1
+"""Half of a series' returns are smaller than this, half of its prices larger; else nobody can tell."""
+
+
+class Kind(StrEnum):
+    """What the numbers of a table are."""
+
+    RETURNS = "returns"
+    PRICES = "prices"
+
+
+@dataclass(frozen=True, slots=True)
+class Periods:
+    """Returns of several columns over the same periods, `returns` (C, T), NaN where one is missing, never filled.
+
+    `dates` (T,): when each period ended.
+    """
+
+    dates: tuple[datetime, ...]
+    columns: tuple[str, ...]
+    returns: Floats
+
+    def newest(self, periods: int | None) -> Self:
+        """The newest `periods` of them, or all."""
+        first = 0 if periods is None else max(0, len(self.dates) - periods)
+        return type(self)(self.dates[first:], self.columns, self.returns[:, first:])
+
+    def compounded(self, periods: int) -> Self:
+        """Overlapping returns over so many periods, `prod(1 + r) - 1`, dated by the last; one missing, all of it is."""
+        if periods == 1:
+            return self
+        windows = np.lib.stride_tricks.sliding_window_view(
+            1.0 + self.returns, min(periods, len(self.dates) + 1), axis=1
+        )
+        return type(self)(self.dates[periods - 1 :], self.columns, np.multiply.reduce(windows, axis=-1) - 1.0)
+
+    def series(self) -> "list[Series]":
+        """Each column for itself, the periods that it has no return for left out."""
+        return [
+            Series(column, tuple(date for date, kept in zip(self.dates, there, strict=True) if kept), row[there])
+            for column, row, there in zip(self.columns, self.returns, np.isfinite(self.returns), strict=True)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Returns (n,) without gaps, oldest first, and when each period ended."""
+
+    name: str
+    dates: tuple[datetime, ...]
+    returns: Floats
+
+
+def told_apart(table: Table) -> Kind:
+    """Whether a table holds returns or prices, where that is clear.
+
+    Returns have both signs, or a zero, and half of each column's are within 10 %; prices are positive and half of each
+    column's are above 0.1.
+
+    Raises
+    ------
+    UnclearKind
+        When it could be either.
+    """
+    known = table.values[np.isfinite(table.values)]
+    sizes = [np.median(np.abs(column[np.isfinite(column)])) for column in table.values.T if np.isfinite(column).any()]
+    if sizes and np.any(known <= 0.0) and max(sizes) < RETURN_OR_PRICE:
+        return Kind.RETURNS
+    if sizes and np.all(known > 0.0) and min(sizes) > RETURN_OR_PRICE:
+        return Kind.PRICES
+    found = f"numbers from {known.min():g} to {known.max():g}" if known.size else "no number"
+    raise UnclearKind(f"{table.name}: expected what is clearly returns or clearly prices, found {found}")
+
+
+def periods_of(table: Table, kind: Kind) -> Periods:
+    """The returns of a table: its numbers, or the changes of its prices; over a gap in these they are missing.
+
+    Raises
+    ------
+    WrongFile
+        When a price is zero or negative.
+    """
+    if kind is Kind.RETURNS:
+        return Periods(table.dates, table.columns, np.ascontiguousarray(table.values.T))
+    expect_prices(table)
+    return Periods(table.dates[1:], table.columns, simple_returns(np.ascontiguousarray(table.values.T)))
+
+
+def expect_prices(table: Table) -> None:
+    """Refuse a price that is zero or negative. Raises WrongFile, naming its row and column."""
+    for period, column in np.argwhere(table.values <= 0.0)[:1]:
+        price = table.values[period, column]
+        raise WrongFile(f"{table.place(period, column)}: expected a price above 0, was {price:g}")
