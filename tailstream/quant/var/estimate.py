@@ -18,7 +18,8 @@ LARGEST = 1e150
 class Estimate(NamedTuple):
     """VaR and ES per level, in the order asked and in the unit of the P&L, positive = loss.
 
-    When `status` is not `ok`, `reason` says why in a sentence and every entry of `var` and `es` is None.
+    When `status` is not `ok`, `reason` says why in a sentence and every entry of `var` and `es` is None. When it is
+    `ok` there is a VaR, and `reason` says why an entry beside it is None, such as the ES of a tail without a mean.
     `parameters` are the fit, under the names the field uses.
     """
 
@@ -29,14 +30,24 @@ class Estimate(NamedTuple):
     es: tuple[float | None, ...]
 
     @classmethod
-    def of(cls, parameters: Mapping[str, float], var: Sequence[float], es: Sequence[float]) -> "Estimate":
+    def of(
+        cls,
+        parameters: Mapping[str, float],
+        var: Sequence[float | None],
+        es: Sequence[float | None],
+        reason: str | None = None,
+    ) -> "Estimate":
         """An estimate that came off; minus zero becomes zero."""
-        return cls("ok", None, parameters, tuple(x + 0.0 for x in var), tuple(x + 0.0 for x in es))
+        return cls("ok", reason, parameters, _without_minus_zero(var), _without_minus_zero(es))
 
     @classmethod
     def missing(cls, status: str, reason: str, levels: Sequence[float]) -> "Estimate":
         """No estimate at any level, and why."""
         return cls(status, reason, {}, (None,) * len(levels), (None,) * len(levels))
+
+
+def _without_minus_zero(figures: Sequence[float | None]) -> tuple[float | None, ...]:
+    return tuple(None if figure is None else figure + 0.0 for figure in figures)
 
 
 class Window(StrEnum):
