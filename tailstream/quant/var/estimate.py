@@ -19,8 +19,9 @@ class Estimate(NamedTuple):
     """VaR and ES per level, in the order asked and in the unit of the P&L, positive = loss.
 
     When `status` is not `ok`, `reason` says why in a sentence and every entry of `var` and `es` is None. When it is
-    `ok` there is a VaR, and `reason` says why an entry beside it is None, such as the ES of a tail without a mean.
-    `parameters` are the fit, under the names the field uses.
+    `ok`, `reason` says why a single entry is None, such as the ES of a tail without a mean or a level that lies
+    below the tail, or makes a remark on how the figures came about. `parameters` are the fit, under the names the
+    field uses.
     """
 
     status: str
