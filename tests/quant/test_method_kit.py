@@ -1,0 +1,121 @@
+"""Every registered method passes its kit, and a kit tells an honest method from one with a single fault."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import pytest
+
+from tailstream.quant.var import MINIMUM_OBSERVATIONS
+from tailstream.runtime.plugins import methods
+from tailstream.testing.fitted_method import FittedMethodKit
+from tailstream.testing.market_method import MarketMethodKit
+from tailstream.testing.var_method import MethodKit
+
+pytest_plugins = ["pytester"]
+
+REGISTERED = methods(MINIMUM_OBSERVATIONS, only=("historical", "age_weighted", "normal"))
+
+
+class TestHistorical(MethodKit):
+    method = REGISTERED["historical"]
+
+
+class TestAgeWeighted(MethodKit):
+    method = REGISTERED["age_weighted"]
+
+
+class TestNormal(MethodKit):
+    method = REGISTERED["normal"]
+
+
+def test_every_registered_method_is_put_through_a_kit() -> None:
+    kits = (MethodKit, FittedMethodKit, MarketMethodKit)
+    tested = {test.method.id for kit in kits for test in kit.__subclasses__() if test not in kits}
+    assert tested == set(REGISTERED)
+
+
+FAULTS = {
+    "MethodKit": {
+        "WrongSign": "a_loss_is_positive_and_a_gain_negative",
+        "ShortfallBelowVar": "var_and_es_grow_with_the_level_and_es_is_never_below_var",
+        "CrossingLevels": "var_and_es_grow_with_the_level",
+        "SumsTheTail": "var_and_es_grow_with_the_level_and_es_is_never_below_var",
+        "NanForNan": "what_is_no_number_never_becomes_one",
+        "FillsGaps": "what_is_no_number_never_becomes_one",
+        "ZeroForTooFew": "fewer_observations_than_the_minimum_are_insufficient",
+        "OtherBitsEachTime": "the_same_window_gives_the_same_bits",
+        "Remembers": "a_bad_tick_that_left_the_window_leaves_nothing_behind",
+        "AbsoluteFloor": "figures_scale_with_the_position",
+        "LeavesOutTheMean": "a_certain_gain_lowers_every_figure",
+        "SortsInPlace": "a_window_is_only_read",
+        "SortsLevels": "each_level_has_its_own_figure",
+        "TakesAnyLevel": "a_level_that_is_no_confidence_is_refused",
+        "NumpyNumbers": "an_edge_case_has_sound_figures",
+        "MinusZero": "what_cash_may_lose_is_zero_and_not_minus_zero",
+        "GivesNoReason": "fewer_observations_than_the_minimum_are_insufficient",
+        "InventsAStatus": "fewer_observations_than_the_minimum_are_insufficient",
+        "FiguresBesideAStatus": "an_edge_case_has_sound_figures",
+        "Warns": "an_edge_case_has_sound_figures",
+        "HasNoVersion": "it_has_what_a_service_asks",
+        "Fitted": "it_passes_the_kit_of_all_that_it_offers",
+    },
+    "FittedMethodKit": {
+        "SticksToItsStart": "a_start_far_away_arrives_at_the_same_figures",
+        "ShapeWithAUnit": "a_shape_has_no_unit",
+        "IgnoresTheFit": "the_shape_makes_a_difference",
+        "PublishesRounded": "parameters_that_were_published_give_the_same_bytes",
+        "LosesTheReason": "without_a_fit_there_are_no_figures",
+    },
+    "MarketMethodKit": {
+        "DrawsByTheClock": "the_same_seed_makes_the_same_scenarios",
+        "IgnoresTheSeed": "another_seed_makes_other_scenarios",
+        "FillsMissingReturns": "a_return_that_is_no_number_makes_no_scenarios",
+        "OneRowForAll": "the_scenarios_of_an_instrument_come_from_its_own_past",
+        "RefittedIsAnother": "parameters_that_were_published_make_the_same_scenarios",
+        "LosesTheSimulationsReason": "without_scenarios_there_are_no_figures",
+    },
+}
+"""By kit: the method with the fault, and a test that has to find it."""
+
+HONEST = {"MethodKit": "Honest", "FittedMethodKit": "Fitted", "MarketMethodKit": "Bootstrap"}
+MODULES = {"MethodKit": "var_method", "FittedMethodKit": "fitted_method", "MarketMethodKit": "market_method"}
+
+
+class Outcomes(NamedTuple):
+    passed: list[str]
+    failed: list[str]
+
+
+def outcomes(pytester: pytest.Pytester, kit: str, methods: Iterable[str], tests: str = "") -> Outcomes:
+    """Which tests of the kit passed and which failed, each as ``Test<method>::<test>``."""
+    head = f"from tailstream.testing.{MODULES[kit]} import {kit}\nfrom tests.quant import faulty_methods\n\n"
+    each = "class Test{0}({1}):\n    method = faulty_methods.{0}()\n    observations = 300\n\n"
+    pytester.makepyfile(test_kit=head + "".join(each.format(method, kit) for method in methods))
+    ran = pytester.inline_run("-p", "no:cacheprovider", "-p", "no:asyncio", "--tb=no", "-k", tests)
+    passed, skipped, failed = ran.listoutcomes()
+    assert not skipped
+    return Outcomes(*([report.nodeid.partition("::")[2] for report in reports] for reports in (passed, failed)))
+
+
+@pytest.mark.parametrize("kit", HONEST)
+def test_an_honest_method_passes(pytester: pytest.Pytester, kit: str) -> None:
+    found = outcomes(pytester, kit, [HONEST[kit]])
+    assert found.failed == []
+    assert len(found.passed) > 50
+
+
+@pytest.mark.parametrize("kit", FAULTS)
+def test_each_fault_is_found_by_the_test_that_is_named_for_it(pytester: pytest.Pytester, kit: str) -> None:
+    faults = FAULTS[kit]
+    found = outcomes(pytester, kit, faults, " or ".join(faults.values()))
+    missed = {
+        method: test
+        for method, test in faults.items()
+        if not any(failed.startswith(f"Test{method}::test_{test}") for failed in found.failed)
+    }
+    assert missed == {}
+
+
+def test_a_slow_method_is_over_its_budget(pytester: pytest.Pytester) -> None:
+    found = outcomes(pytester, "MethodKit", ["BurnsTime"], "budget")
+    assert found == ([], ["TestBurnsTime::test_an_estimate_keeps_to_its_budget_of_time"])
