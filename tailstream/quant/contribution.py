@@ -51,9 +51,8 @@ def component_var_normal(position_pnl: Floats, level: float) -> Floats | None:
     centre, deviation = dispersion(book) if book.size > 1 else (0.0, 0.0)
     if deviation == 0.0:
         return None
-    away = (book - centre) / deviation
-    centred = position_pnl - np.add.reduce(position_pnl, axis=1, keepdims=True) / book.size
-    components: Floats = np.add.reduce(centred * away, axis=1) * (normal_multiples(level).var / (book.size - 1))
+    away = (book - centre) / deviation  # sums to 0, so that the positions' own means need not be taken off
+    components: Floats = np.add.reduce(position_pnl * away, axis=1) * (normal_multiples(level).var / (book.size - 1))
     return components + 0.0
 
 
