@@ -1,7 +1,7 @@
 """What the commands on files have in common: which files, what their numbers are, which methods and levels."""
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from rich.table import Table as Grid
 from tailstream.cli.answers import PIPED_COLUMNS
 from tailstream.files.errors import UnclearKind
 from tailstream.files.holdings import Portfolio, portfolio_of, read_positions
-from tailstream.files.series import Kind, Series, periods_of, told_apart
+from tailstream.files.series import Kind, Series, expect_hits, periods_of, told_apart
 from tailstream.files.table import STANDARD_INPUT, Table, read_table
 from tailstream.quant.var import MINIMUM_OBSERVATIONS, Method
 from tailstream.runtime import plugins
@@ -68,6 +68,20 @@ def find(source: Source, horizon: int = 1) -> Found:
     kind = kinds.pop()
     series = [series for table in tables for series in _series(table, kind, source, horizon)]
     return Found(max(table.dates[-1] for table in tables), kind, series)
+
+
+def find_hits(source: Source) -> Found:
+    """Read files whose columns are 1 for a loss beyond VaR, 0 for none, empty where there is no observation.
+
+    Raises WrongFile, naming row and column, for anything else.
+    """
+    if source.kind is not None or source.positions is not None:
+        raise typer.BadParameter("expected neither --kind nor --positions with hits", param_hint="--hits")
+    tables = [read_table(file) for file in _once(source.files)]
+    for table in tables:
+        expect_hits(table)
+    series = [series for table in tables for series in _series(table, Kind.RETURNS, source, 1)]
+    return Found(max(table.dates[-1] for table in tables), Kind.RETURNS, series)
 
 
 def _portfolio(source: Source, positions: str, horizon: int) -> Found:
@@ -126,10 +140,10 @@ def levels_of(told: Sequence[float] | None) -> tuple[float, ...]:
     return tuple(dict.fromkeys(told or LEVELS))
 
 
-def methods_of(told: Sequence[str] | None) -> Mapping[str, Method]:
+def methods_of(told: Sequence[str] | None) -> dict[str, Method]:
     """The methods asked for, by id in publishing order."""
     try:
-        return plugins.methods(MINIMUM_OBSERVATIONS, None if not told or ALL in told else told)
+        return dict(plugins.methods(MINIMUM_OBSERVATIONS, None if not told or ALL in told else told))
     except ConfigurationError as error:
         raise typer.BadParameter(str(error), param_hint="--method") from None
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter, ScalarFormatter, StrMethodFormatter
@@ -12,15 +13,18 @@ from matplotlib.ticker import PercentFormatter, ScalarFormatter, StrMethodFormat
 from tailstream.files.errors import WrongFile
 from tailstream.files.notation import amount, percent
 from tailstream.files.risk import Risk
+from tailstream.files.rolling import Forecasts
 from tailstream.quant.arrays import Floats
 from tailstream.quant.averaging import ID as AVERAGE
+from tailstream.quant.backtest import hits, observed
+from tailstream.quant.var.tail import tail_probability
 
-WIDTH_INCHES, DOTS_PER_INCH = 10.0, 120
+WIDTH_INCHES, BACKTEST_INCHES, DOTS_PER_INCH = 10.0, 2.2, 120
 BINS_MAX = 80
 SHOWN_LEVEL = 0.99
 """A picture of many methods shows one level: this, where it was asked for."""
 
-_BODY, _GRID = "#aebbc7", "#e6e6e6"
+_BODY, _GRID, _EXCEPTION = "#aebbc7", "#e6e6e6", "#cc2f2f"
 
 
 class _Line(NamedTuple):
@@ -109,3 +113,32 @@ def _draw_lines(axes: Axes, lines: Sequence[_Line], show: Callable[[float | None
         if line.es is not None:
             axes.plot([-line.es, -line.var], [row, row], color=line.colour, linewidth=1.5)
             axes.plot([-line.es], [row], marker="D", color=line.colour)
+
+
+def draw_backtests(path: Path, made: Sequence[Forecasts], levels: Sequence[float]) -> None:
+    """The returns with the VaR that had been forecast and the exceptions marked, a panel for each series and method."""
+    panels = [(each, at) for each in made for at in range(len(each.methods)) if each.dates]
+    figure = Figure(figsize=(WIDTH_INCHES, BACKTEST_INCHES * len(panels) + 0.5), layout="constrained")
+    for axes, (each, at) in zip(figure.subplots(len(panels), 1, squeeze=False)[:, 0], panels, strict=True):
+        _draw_backtest(axes, each, at, levels)
+    save(figure, path)
+
+
+def _draw_backtest(axes: Axes, made: Forecasts, method: int, levels: Sequence[float]) -> None:
+    shown = shown_level(levels)
+    dates, var = np.array(made.dates, dtype="datetime64[us]"), made.var[:, method, shown]
+    beyond = hits(made.returns, var)
+    expected = float(tail_probability(levels[shown])) * np.count_nonzero(observed(made.returns, var))
+    axes.set_title(
+        f"{made.name}: {made.methods[method]} at {100 * levels[shown]:g} %,"
+        f" {np.count_nonzero(beyond)} exceptions, {expected:.1f} expected",
+        loc="left",
+        fontsize="medium",
+    )
+    axes.grid(color=_GRID)
+    axes.plot(dates, made.returns, color=_BODY, linewidth=0.6)
+    for level in range(len(levels)):
+        axes.plot(dates, -made.var[:, method, level], color="black", linewidth=1.0 if level == shown else 0.3)
+    axes.plot(dates[beyond], made.returns[beyond], linestyle="none", marker="o", markersize=3, color=_EXCEPTION)
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.set_xlim(dates[0], dates[-1])

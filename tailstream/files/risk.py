@@ -46,6 +46,17 @@ class Risk:
     money: Money | None = None
 
 
+def as_series(what: Series | Portfolio) -> Series:
+    """A portfolio as the series of what its current holdings would have gained, in fractions of their value.
+
+    Of holdings worth 0 or less in money.
+    """
+    if isinstance(what, Series):
+        return what
+    unit = what.value if what.value > 0.0 else 1.0
+    return Series(PORTFOLIO, what.dates, scenario_pnl(what.exposures / unit, what.returns))
+
+
 def risk_of(what: Series | Portfolio, methods: Mapping[str, Method], levels: Levels) -> Risk:
     """VaR and ES by every one of `methods`, and by the average of them when it has three members or more."""
     return _of_series(what, methods, levels) if isinstance(what, Series) else _of_portfolio(what, methods, levels)

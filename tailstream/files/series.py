@@ -105,3 +105,10 @@ def expect_prices(table: Table) -> None:
     for period, column in np.argwhere(table.values <= 0.0)[:1]:
         price = table.values[period, column]
         raise WrongFile(f"{table.place(period, column)}: expected a price above 0, was {price:g}")
+
+
+def expect_hits(table: Table) -> None:
+    """Refuse anything but 0, 1 and a gap. Raises WrongFile, naming its row and column."""
+    for period, column in np.argwhere(~np.isin(table.values, (0.0, 1.0)) & np.isfinite(table.values))[:1]:
+        value = table.values[period, column]
+        raise WrongFile(f"{table.place(period, column)}: expected 1 for a hit or 0 for none, was {value:g}")

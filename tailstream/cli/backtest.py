@@ -1,0 +1,148 @@
+"""``tailstream backtest``: methods of VaR, or given hits, against what came."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from tailstream.cli.answers import Json, print_document
+from tailstream.cli.series import (
+    Files,
+    KindOption,
+    Last,
+    LevelOption,
+    MethodOption,
+    Plot,
+    Positions,
+    Source,
+    find,
+    find_hits,
+    levels_of,
+    methods_of,
+    png,
+    print_figures,
+)
+from tailstream.files.risk import as_series
+from tailstream.files.rolling import Forecasts, Reasons, Rolling, forecast, periods_to_forecast
+from tailstream.files.series import Series
+from tailstream.files.verdicts import Test, Verdict, verdict_on_hits, verdicts
+from tailstream.quant.var import MINIMUM_OBSERVATIONS
+
+app = typer.Typer()
+HITS = "hits"
+COLUMNS = (
+    "method", "level", "exceptions\n/ expected", "observed", "Kupiec p", "independence p", "both p", "Z2",
+    "tick loss", "FZ0 loss", "Basel, last\n250 at 99 %",
+)  # fmt: skip
+
+Verdicts = Mapping[str, Sequence[Verdict]]
+
+
+@app.command()
+def backtest(
+    files: Files,
+    method: MethodOption = None,
+    level: LevelOption = None,
+    window: Annotated[int, typer.Option(min=MINIMUM_OBSERVATIONS, help="Periods before each that estimate it.")] = 500,
+    refit_every: Annotated[int, typer.Option(min=1, help="Fit models anew every so many periods.")] = 1,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes; one for each core unless told.")] = None,
+    hits: Annotated[bool, typer.Option("--hits", help="The columns are 1 for a loss beyond VaR, 0 for none.")] = False,
+    kind: KindOption = None,
+    last: Last = None,
+    positions: Positions = None,
+    plot: Plot = None,
+    as_json: Json = False,
+) -> None:
+    """Roll through the series: VaR and ES of each period from the window before it, tested against what came."""
+    source, picture = Source(files, kind, last, positions), png(plot)
+    if hits:
+        of_hits = _one(level)
+        _answer(_of_hits(source, of_hits), [of_hits], {}, as_json)
+        return
+    rolling = Rolling(methods_of(method), levels_of(level), window, refit_every)
+    made = _forecasts([as_series(each) for each in find(source).each], rolling, jobs or os.cpu_count() or 1)
+    tested = {each.name: verdicts(each, rolling.levels) for each in made}
+    _answer(tested, rolling.levels, {each.name: each.reasons for each in made}, as_json)
+    if picture:
+        from tailstream.files.pictures import draw_backtests  # a second that only a picture is worth
+
+        draw_backtests(picture, made, rolling.levels)
+
+
+def _forecasts(series: Sequence[Series], rolling: Rolling, jobs: int) -> list[Forecasts]:
+    """Forecast with a progress bar on standard error where that is a terminal."""
+    total = sum(periods_to_forecast(each, rolling.window) for each in series)
+    if not total:
+        longest = max(each.returns.size for each in series)
+        raise typer.BadParameter(f"expected fewer periods than a series has, {longest} at most", param_hint="--window")
+    columns = TextColumn("forecasting"), BarColumn(), MofNCompleteColumn(), TextColumn("periods"), TimeRemainingColumn()
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=total)
+        return forecast(series, rolling, jobs, lambda periods: progress.advance(task, periods))
+
+
+def _of_hits(source: Source, level: float) -> dict[str, Verdicts]:
+    each = (as_series(column) for column in find_hits(source).each)
+    return {column.name: {HITS: [verdict_on_hits(column, level)]} for column in each}
+
+
+def _one(levels: Sequence[float] | None) -> float:
+    if levels is None or len(levels) != 1:
+        raise typer.BadParameter("expected the one level of the VaR that was hit", param_hint="--level")
+    return levels_of(levels)[0]
+
+
+def _answer(
+    tested: Mapping[str, Verdicts], levels: Sequence[float], reasons: Mapping[str, Reasons], as_json: bool
+) -> None:
+    if as_json:
+        series = {name: _document(each, levels, reasons.get(name, {})) for name, each in tested.items()}
+        print_document({"series": series})
+        return
+    for name, each in tested.items():
+        print_figures(name, COLUMNS, _rows(each, levels))
+        for method, why in reasons.get(name, {}).items():
+            for reason, periods in why.most_common():
+                typer.echo(f"{method}: no figures for {periods} periods: {reason}")
+
+
+def _document(tested: Verdicts, levels: Sequence[float], reasons: Reasons) -> dict[str, Any]:
+    """``missing`` tells why a method had no figures for some periods, and for how many."""
+    methods = {
+        method: {str(level): _figures(verdict) for level, verdict in zip(levels, each, strict=True)}
+        for method, each in tested.items()
+    }
+    missing = {method: dict(why) for method, why in reasons.items() if why}
+    return {"methods": methods, "missing": missing} if missing else {"methods": methods}
+
+
+def _figures(verdict: Verdict) -> dict[str, Any]:
+    return {name: value._asdict() if isinstance(value, Test) else value for name, value in verdict._asdict().items()}
+
+
+def _rows(tested: Verdicts, levels: Sequence[float]) -> Iterator[list[str]]:
+    for method, each in tested.items():
+        for level, verdict in zip(levels, each, strict=True):
+            yield [
+                method,
+                f"{100 * level:g} %",
+                f"{verdict.exceptions} / {verdict.expected:.1f}",
+                str(verdict.observations),
+                *(_p_value(test) for test in (verdict.kupiec, verdict.independence, verdict.conditional_coverage)),
+                _number(verdict.z2, ".2f"),
+                _number(verdict.tick_loss, ".3e"),
+                _number(verdict.fz0_loss, ".4f"),
+                f"{verdict.traffic_light} {verdict.multiplier:.2f}" if verdict.traffic_light else "-",
+            ]
+
+
+def _p_value(test: Test | None) -> str:
+    return _number(test.p_value if test else None, ".3f")
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
