@@ -92,9 +92,8 @@ RISK_LIVE = Topic(
     "risk.live.v1", RiskMeasured, "portfolio", Layout.BY_PORTFOLIO, ("risk",), ("limits", "gateway"), compacted=True
 )
 BACKTESTS = Topic(
-    "risk.backtests.v1", RiskBacktested, "portfolio", Layout.BY_PORTFOLIO,
-    ("risk",), ("risk", "limits", "gateway", "recorder"),
-)  # fmt: skip
+    "risk.backtests.v1", RiskBacktested, "portfolio", Layout.BY_PORTFOLIO, ("risk",), ("risk", "recorder")
+)
 REQUESTS = Topic(
     "risk.requests.v1", WhatIfRequested, "portfolio", Layout.BY_PORTFOLIO,
     ("gateway", "cli"), ("risk",), retention_ms=HOUR_MS,

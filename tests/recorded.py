@@ -18,8 +18,18 @@ from contracts.analytics import AnalyticsComputed, PortfolioValued
 from contracts.event import Basis, Cut, Figure, Inputs, Status, event_id
 from contracts.limits import LimitState
 from contracts.portfolio import HoldingsReplaced
-from contracts.risk import MethodRisk, RiskMeasured, TailRisk
-from contracts.topics import ALERTS, METRICS, RISK, STATES, VALUATIONS, Topic
+from contracts.risk import (
+    FittedAt,
+    LevelBacktest,
+    LikelihoodRatio,
+    MethodBacktest,
+    MethodRisk,
+    Outcome,
+    RiskBacktested,
+    RiskMeasured,
+    TailRisk,
+)
+from contracts.topics import ALERTS, BACKTESTS, METRICS, RISK, STATES, VALUATIONS, Topic
 from tailstream.runtime.outlets import Outlet
 from tailstream.runtime.records import Emission, emission
 from tailstream.runtime.settings import ServiceSettings
@@ -77,6 +87,31 @@ def risk_of(day: int, portfolio: str) -> RiskMeasured:
         gross=OK,
         n_obs=500,
         methods={"historical": MethodRisk(status=Status.OK, levels=levels)},
+        **close,
+    )
+
+
+def backtest_of(day: int, portfolio: str) -> RiskBacktested:
+    close = close_of(day, portfolio)
+    outcome = Outcome(
+        hit=True,
+        exceptions=3,
+        kupiec=LikelihoodRatio(statistic=0.1 + day, p_value=0.7),
+        independence=None,
+        conditional_coverage=None,
+        z2=-1 / 3,
+        tick_loss=0.0004,
+        fz0_loss=None,
+    )
+    tested = LevelBacktest(observations=250, actual=outcome, hypothetical=outcome)
+    return RiskBacktested(
+        event_id=event_id(BACKTESTS.name, portfolio, close["period"], 0),
+        forecast_period=(FIRST_CLOSE + timedelta(days=day - 1)).date().isoformat() if day else None,
+        actual_pnl=Figure(value=-1e4 / 3),
+        hypothetical_pnl=Figure(value=None, status=Status.UNPRICED),
+        methods={"historical": MethodBacktest(levels={"0.99": tested}, traffic_light="green", multiplier=1.5)},
+        weights={"historical": 1.0},
+        fits={"student_t": FittedAt(period=close["period"], status=Status.OK, parameters={"df": 10 / 3})},
         **close,
     )
 

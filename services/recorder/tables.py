@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from contracts.topics import ALERTS, HOLDINGS, METRICS, RISK, STATES, VALUATIONS, Topic
+from contracts.topics import ALERTS, BACKTESTS, HOLDINGS, METRICS, RISK, STATES, VALUATIONS, Topic
 
 SCHEMA = "history"
 
@@ -52,6 +52,12 @@ TABLES: tuple[Table, ...] = (
         "risk_metrics",
         ("portfolio_id", "period", "revision", "as_of"),
         _columns(f"{CLOSE} n_obs", **_figures("nav", "gross")),
+    ),
+    Table(
+        BACKTESTS,
+        "risk_backtests",
+        ("portfolio_id", "period", "revision", "as_of"),
+        _columns(f"{CLOSE} forecast_period", **_figures("actual_pnl", "hypothetical_pnl")),
     ),
     Table(
         STATES,

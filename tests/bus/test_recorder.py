@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -12,8 +13,10 @@ import psycopg
 import pytest
 
 from contracts.event import Event
+from contracts.examples import EXAMPLES
+from contracts.risk import RiskMeasured
 from contracts.system import RecordQuarantined
-from contracts.topics import ALERTS, HOLDINGS, METRICS, QUARANTINE, RISK, STATES, VALUATIONS, Topic
+from contracts.topics import ALERTS, BACKTESTS, HOLDINGS, METRICS, QUARANTINE, RISK, STATES, VALUATIONS, Topic
 from tailstream.cli.db import migrate
 from tailstream.runtime.records import Emission, Shard, partition_of
 from tailstream.runtime.restore import read_back
@@ -26,6 +29,7 @@ from tests.recorded import (
     PARTITIONS,
     Recorder,
     alert_of,
+    backtest_of,
     holdings_of,
     metrics_of,
     publish,
@@ -79,6 +83,7 @@ async def test_every_event_stands_in_its_table_with_its_own_bytes(
         "analytics_metrics": (METRICS, metrics_of(0, "book-1")),
         "portfolio_valuations": (VALUATIONS, valuation_of(0, "book-1")),
         "risk_metrics": (RISK, risk_of(0, "book-1")),
+        "risk_backtests": (BACKTESTS, backtest_of(0, "book-1")),
         "limit_states": (STATES, state_of("book-1", 0.5)),
         "risk_events": (ALERTS, alert_of("book-1")),
         "holdings": (HOLDINGS, holdings_of("book-1")),
@@ -102,6 +107,41 @@ async def test_a_figure_that_is_undefined_is_null_and_one_that_is_not_is_exact(
     assert rows(history, "select nav, period_return, as_of, period from history.portfolio_valuations") == [
         (1e6 + 1 / 3, None, FIRST_CLOSE, "2020-01-02")
     ]
+
+
+async def test_a_measurement_with_every_part_and_one_of_before_the_parts_existed_are_both_kept(
+    settings: ServiceSettings, history: str, recorder: Recorder
+) -> None:
+    whole = EXAMPLES[RISK.name]
+    assert isinstance(whole, RiskMeasured)
+    assert whole.contributions
+    assert whole.stress
+    added = ("proxied", "averaging", "horizons", "contributions", "delta_gamma", "stress", "stressed")
+    former = {name: part for name, part in json.loads(risk_of(0, "book-1").to_json()).items() if name not in added}
+    await publish(settings, [*records(RISK, whole), raw(RISK, "book-1", json.dumps(former).encode())])
+    with recorder.running():
+        await until(counting(history, "risk_metrics"), [2])
+    kept = dict(rows(history, "select portfolio_id, event::text from history.risk_metrics"))
+    assert kept == {whole.portfolio_id: whole.to_json().decode(), "book-1": json.dumps(former)}
+    assert await quarantined(settings) == []
+
+
+async def test_a_backtest_is_found_by_book_and_close_and_written_once(
+    settings: ServiceSettings, history: str, recorder: Recorder
+) -> None:
+    first, second = backtest_of(0, "book-1"), backtest_of(1, "book-1")
+    await publish(settings, records(BACKTESTS, first, second, first, backtest_of(0, "book-2")))
+    with recorder.running():
+        await until(counting(history, "risk_backtests"), [3])
+        await publish(settings, records(BACKTESTS, second, backtest_of(1, "book-2")))
+        await until(counting(history, "risk_backtests"), [4])
+    newest = "where portfolio_id = 'book-1' order by as_of desc limit 1"
+    found = "event_id, forecast_period, actual_pnl, hypothetical_pnl, log_offset"
+    assert rows(history, f"select {found} from history.risk_backtests {newest}") == [
+        (second.event_id, "2020-01-02", -1e4 / 3, None, 1)
+    ]
+    assert rows(history, "select forecast_period from history.risk_backtests where log_offset = 0") == [(None,)] * 2
+    assert await quarantined(settings) == []
 
 
 async def test_one_bad_record_costs_only_itself(settings: ServiceSettings, history: str, recorder: Recorder) -> None:
