@@ -197,8 +197,9 @@ def _carried(hit: Bools, known: Bools) -> tuple[Bools, Bools]:
     """At each time whether the latest observation up to then was a hit, and whether there was one at all."""
     if known.all():
         return hit, known
-    latest = np.maximum.accumulate(np.where(known, np.arange(known.shape[-1]), 0), axis=-1)
-    return np.take_along_axis(hit, latest, axis=-1), np.logical_or.accumulate(known, axis=-1)
+    places = 2 * np.arange(1, known.shape[-1] + 1, dtype=np.int32)
+    latest = np.maximum.accumulate(np.where(known, places + hit, 0), axis=-1)  # even without a hit, odd with one
+    return latest % 2 == 1, latest > 0
 
 
 def _chi2_1(statistic: Floats) -> LikelihoodRatio:

@@ -37,8 +37,8 @@ def component_es(position_pnl: Floats, level: float) -> Floats:
     book = _book(position_pnl)
     shares = _tail_shares(book, tail(level, book.size))
     counted = np.flatnonzero(shares)
-    components: Floats = np.add.reduce(np.take(-position_pnl, counted, axis=1) * shares[counted], axis=1)
-    return components + 0.0
+    components: Floats = np.add.reduce(-np.take(position_pnl, counted, axis=1) * shares[counted], axis=1)
+    return components
 
 
 def component_var_normal(position_pnl: Floats, level: float) -> Floats | None:
@@ -63,7 +63,7 @@ def marginal(components: Floats, exposures: Floats) -> Floats:
     """
     with np.errstate(over="ignore"):
         slopes = components / np.where(exposures != 0.0, exposures, np.nan)
-    return np.where(np.isfinite(slopes), slopes, np.nan)
+    return np.where(np.isfinite(slopes), slopes + 0.0, np.nan)
 
 
 def incremental(method: Method, before: Floats, after: Floats, levels: Sequence[float]) -> Incremental:

@@ -274,6 +274,12 @@ def test_the_average_keeps_within_its_members_and_in_order_to_the_last_bit(
     assert result.weights.sum() == pytest.approx(1.0, rel=1e-14)
 
 
+def test_es_is_no_less_than_var_even_of_members_whose_rounding_says_so() -> None:
+    var = np.full((3, 1), 0.3)
+    result = average(equal(3), var, np.nextafter(var, 0.0), losses_seen=1)
+    assert result.es == result.equal_es == (0.3,)
+
+
 @given(shares)
 def test_members_that_agree_are_their_average_to_the_last_bit(weights: np.ndarray) -> None:
     var, es = (np.full((weights.size, 2), amount) for amount in (0.1, 0.3))

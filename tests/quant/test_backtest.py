@@ -263,9 +263,9 @@ def test_means_leave_out_what_was_not_observed_and_es_that_is_not_positive() -> 
     full = one([-3.0, 1.0], [2.0, 2.0], [4.0, 4.0])
     gaps = one([-3.0, np.nan, 1.0, -9.0], [2.0, 2.0, 2.0, np.nan], [4.0, 4.0, 4.0, 4.0])
     assert numbers(gaps).tolist() == numbers(full).tolist()
-    cash = one([-3.0, 0.0, 1.0], [2.0, 0.0, 2.0], [4.0, 0.0, 4.0])
-    assert (cash.observations, cash.z2, cash.fz0_loss) == (3, full.z2, full.fz0_loss)
-    assert cash.tick_loss == pytest.approx(full.tick_loss * 2 / 3)
+    cash = one([-3.0, -0.5, 1.0], [2.0, 0.0, 2.0], [4.0, 0.0, 4.0])
+    assert (cash.observations, cash.exceptions, cash.z2, cash.fz0_loss) == (3, 2, full.z2, full.fz0_loss)
+    assert cash.tick_loss == pytest.approx((full.tick_loss * 2 + 0.99 * 0.5) / 3)
 
 
 def test_a_book_of_cash_has_no_exception_and_no_loss_that_needs_an_es() -> None:

@@ -174,7 +174,10 @@ def test_a_book_without_positions_has_no_components() -> None:
 
 
 def test_minus_zero_is_zero() -> None:
+    flat = np.vstack([book(2), np.zeros(500)])
     assert not np.signbit(component_es(np.zeros((2, 300)), 0.99)).any()
+    assert not np.signbit(np.array(component_var_normal(flat, 0.3))[2])
+    assert not np.signbit(marginal(np.zeros(1), np.full(1, -4.0)))[0]
 
 
 # marginal and incremental
