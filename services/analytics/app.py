@@ -17,7 +17,7 @@ def build(settings: AnalyticsSettings) -> Service:
     """One replica of analytics."""
     service = Service("analytics", settings, topics=(*INPUTS, METRICS, VALUATIONS, ANALYTICS_LIVE))
     service.add(
-        ClosingService(service, settings, engine=partial(make_engine, settings), encode=encode, state=VALUATIONS)
+        ClosingService(service, settings, engine=partial(make_engine, settings), encode=encode, states=(VALUATIONS,))
     )
     return service
 

@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import numpy as np
@@ -14,6 +14,7 @@ from contracts.topics import ANALYTICS_LIVE, METRICS, VALUATIONS
 from services.analytics.analyzers import Analyzer, Window
 from services.analytics.performance import History
 from tailstream.fold.gain import Gain, gain
+from tailstream.fold.work import Steps
 from tailstream.fold.world import Moment, World
 from tailstream.quant import arrays
 
@@ -61,7 +62,7 @@ class Engine:
 
     # -- closes --------------------------------------------------------------------------------------------------
 
-    def close(self, partition: int, row: int) -> Iterator[Sequence[Event]]:
+    def close(self, partition: int, row: int) -> Steps:
         """The events of one close of one shard, portfolio by portfolio."""
         then = self.world.closed(row - 1) if row > self.world.market.first else None
         now = self.world.closed(row)
@@ -151,7 +152,7 @@ class Engine:
 
     # -- between closes ------------------------------------------------------------------------------------------
 
-    def live(self) -> Iterator[Sequence[Event]]:
+    def live(self) -> Steps:
         """The headline of every owned portfolio, once for each state of the board."""
         now, as_of = self.world.now(), self.world.board.as_of
         if now is None or as_of is None or self.world.changes == self._live_state:

@@ -27,7 +27,7 @@ def method_risk(estimate: Estimate, levels: Sequence[float], nav: float | None, 
 
 def tail_risk(var: float | None, es: float | None, nav: float | None) -> TailRisk:
     """VaR and ES in money, and as fractions of a positive NAV; none where the fraction overflows."""
-    return TailRisk(var=var, es=es, var_fraction=_fraction(var, nav), es_fraction=_fraction(es, nav))
+    return TailRisk(var=var, es=es, var_fraction=fraction_of(var, nav), es_fraction=fraction_of(es, nav))
 
 
 def shortfall_of(coverage: float | None, min_coverage: float) -> str | None:
@@ -46,7 +46,7 @@ def failed(error: Exception, levels: Sequence[float]) -> MethodRisk:
     return MethodRisk(status=Status.DEGRADED, reason=reason, levels={str(level): nothing for level in levels})
 
 
-def _fraction(money: float | None, nav: float | None) -> float | None:
+def fraction_of(money: float | None, nav: float | None) -> float | None:
     if money is None or nav is None or nav <= 0:
         return None
     fraction = money / nav

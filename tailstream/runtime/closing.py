@@ -6,8 +6,10 @@ always the same: fence its former owner, read back what it published, measure ev
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from typing import Protocol
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
 
 import structlog
 from aiokafka import ConsumerRebalanceListener, TopicPartition
@@ -22,6 +24,7 @@ from contracts.topics import (
     PRICES,
     Topic,
 )
+from tailstream.fold.work import Steps, Work
 from tailstream.fold.world import Refusal, World
 from tailstream.runtime.decoding import decode
 from tailstream.runtime.failpoints import failpoint
@@ -40,6 +43,8 @@ LIVE_CLOSES_BEHIND_MAX = 1
 YIELD_SECONDS = 0.010
 """How long a close may be measured before the loop turns: heartbeats and live updates wait no longer."""
 TRANSACTION_BYTES_MAX = 4_000_000
+REQUEST_SECONDS = 60.0
+"""How long a request waits for its shard to have an owner; whoever asked has gone by then."""
 INPUTS: tuple[Topic, ...] = (INSTRUMENTS, ACTIONS, CLOSES, PRICES, DEFINITIONS, HOLDINGS)
 
 
@@ -52,16 +57,20 @@ class ClosingEngine(Protocol):
         """Take the shard's own closing outputs, oldest first; return the last period published."""
 
     def enough(self, published: Sequence[Arrival]) -> bool:
-        """Whether these outputs, the newest of the shard, reach back as far as the windows need."""
+        """Whether these outputs, the newest of the shard on one topic, reach back as far as the windows need."""
 
-    def close(self, partition: int, row: int) -> Iterator[Sequence[Event]]:
-        """The events of one close of one shard, portfolio by portfolio."""
+    def close(self, partition: int, row: int) -> Steps:
+        """The events of one close of one shard, portfolio by portfolio, and the work in between."""
 
-    def live(self) -> Iterator[Sequence[Event]]:
+    def live(self) -> Steps:
         """The newest live figures of the owned shards' books that changed."""
 
     def release(self, partition: int) -> None:
         """Forget the shard's state."""
+
+
+Answer = Callable[[Event], Steps]
+"""The reply to a request, as events; for the owner of the shard that the request is about."""
 
 
 Encoder = Callable[[Event, str], Emission]
@@ -77,14 +86,24 @@ class ClosingService(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
         *,
         engine: Callable[[int], ClosingEngine],
         encode: Encoder,
-        state: Topic,
+        states: Sequence[Topic],
+        requests: Topic | None = None,
     ) -> None:
-        """``engine`` is made once the number of partitions is known; ``state`` is the output it restores from."""
+        """``engine`` is made once the number of partitions is known; ``states`` are the outputs it restores from.
+
+        Events of ``requests``, where there are any, are answered by the engine's ``answer``.
+        """
         self._service = service
         self._settings = settings
         self._make_engine = engine
         self._encode = encode
-        self._state = state
+        self._states = tuple(states)
+        self._requests = requests
+        self._asked: deque[Arrival] = deque()
+        self._asked_at: dict[tuple[int, int], float] = {}
+        self._asking = asyncio.Event()
+        self._answer_task: asyncio.Task[None] | None = None
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="work")
         self._owners: dict[int, _Owner] = {}
         self._changed = asyncio.Condition()
         self._dirty = asyncio.Event()
@@ -112,18 +131,24 @@ class ClosingService(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
             CLOSES: At(first_close),
             PRICES: Since(LIVE_PRICES_SECONDS),
         }
+        if self._requests is not None:
+            starts[self._requests] = Since(REQUEST_SECONDS)
         self._reader = BroadcastReader(self._service, starts, self._on_records, on_positions=self._on_positions)
         await self._reader.start()
         self._live_task = asyncio.create_task(self._refresh())
+        if self._requests is not None:
+            self._answer_task = asyncio.create_task(self._reply())
 
     async def stop(self) -> None:
         """Finish the closes in flight; then stop reading."""
         await self._release_all()
-        if self._live_task is not None:
-            self._live_task.cancel()
-            await asyncio.gather(self._live_task, return_exceptions=True)
+        for task in (self._live_task, self._answer_task):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
         if self._reader is not None:
             await self._reader.stop()
+        self._worker.shutdown(wait=False, cancel_futures=True)
 
     def waiting_for(self) -> str | None:
         """Inputs caught up, group joined, shards restored."""
@@ -146,7 +171,7 @@ class ClosingService(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
         """The offset of the oldest close that a shard's next close may look back to."""
         offsets: list[int] = []
         for partition in range(self._service.partitions):
-            tail = await read_tail(self._settings, Shard(self._state.name, partition), bool, first=100)
+            tail = await read_tail(self._settings, Shard(self._states[0].name, partition), bool, first=100)
             arrivals, _ = decode(tail[-1:], self._service.partitions)
             if not arrivals:
                 return 0
@@ -165,6 +190,9 @@ class ClosingService(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
         by_place = {(r.topic, r.partition, r.offset): r for r in records}
         self._closes.update({r.offset: r for r in records if r.topic == CLOSES.name})
         for arrival in arrivals:
+            if self._requests is not None and arrival.topic == self._requests.name:
+                self._ask(arrival, by_place[arrival.topic, arrival.partition, arrival.offset])
+                continue
             for refusal in self._engine.world.fold(arrival):
                 rejected.append(_rejected(by_place[refusal.topic, refusal.partition, refusal.offset], refusal))
         await self._service.quarantine.put(rejected)
@@ -228,20 +256,23 @@ class ClosingService(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
             self._service.fatal(f"shard {partition}", error)
 
     async def _restore(self, owner: "_Owner") -> None:
-        shard = Shard(self._state.name, owner.partition)
         assert self._reader is not None
         await self._reader.caught_up.wait()
 
         def enough(records: list[Record]) -> bool:
             return self._engine.enough(decode(records, self._service.partitions)[0])
 
-        records = await read_tail(self._settings, shard, enough)
+        published: list[Arrival] = []
+        for topic in self._states:
+            records = await read_tail(self._settings, Shard(topic.name, owner.partition), enough)
+            arrivals, rejected = decode(records, self._service.partitions)
+            published += arrivals
+            await self._service.quarantine.put(rejected)
         failpoint("shard.restoring", f"{self._service.name} shard {owner.partition}")
-        published, rejected = decode(records, self._service.partitions)
-        await self._service.quarantine.put(rejected)
         last = self._engine.restore(owner.partition, published)
         self._engine.world.adopt(owner.partition, last)
         owner.restored = True
+        self._asking.set()
         log.info("shard adopted", partition=owner.partition, last_period=last, read_back=len(published))
 
     # -- what goes out -------------------------------------------------------------------------------------------
@@ -259,7 +290,7 @@ class ClosingService(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
         for row in due[: self._settings.transaction_closes_max]:
             point = world.market.point(row)
             cause = f"{CLOSES.name}:0:{point.offset}"
-            async for events in _in_turns(self._engine.close(owner.partition, row)):
+            async for events in self._in_turns(self._engine.close(owner.partition, row)):
                 failpoint("close.measuring", f"{self._service.name} shard {owner.partition} periods {point.period}")
                 made = [self._encode(event, cause) for event in events]
                 size += sum(len(e.value or b"") for e in made)
@@ -294,7 +325,7 @@ class ClosingService(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
                     continue
                 started = time.perf_counter()
                 emissions: list[Emission] = []
-                async for events in _in_turns(self._engine.live()):
+                async for events in self._in_turns(self._engine.live()):
                     emissions += [self._encode(event, "live") for event in events]
                 await self._service.outlet.publish(emissions)
                 if emissions:
@@ -303,6 +334,63 @@ class ClosingService(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
                     await asyncio.sleep(max(0.0, interval - (time.perf_counter() - started)))
         except Exception as error:
             self._service.fatal("live refresh", error)
+
+    # -- what is asked -------------------------------------------------------------------------------------------
+
+    def _ask(self, arrival: Arrival, record: Record) -> None:
+        self._asked.append(arrival)
+        self._asked_at[arrival.partition, arrival.offset] = record.timestamp_ms / 1000
+        self._asking.set()
+
+    async def _reply(self) -> None:
+        """Answer what is asked about owned shards; keep the rest a while, for a shard that is about to be owned."""
+        try:
+            while True:
+                await self._asking.wait()
+                self._asking.clear()
+                for _ in range(len(self._asked)):
+                    arrival = self._asked.popleft()
+                    if arrival.partition in self.shards:
+                        await self._answer(arrival)
+                    elif time.time() - self._asked_at[arrival.partition, arrival.offset] < REQUEST_SECONDS:
+                        self._asked.append(arrival)
+                        continue
+                    del self._asked_at[arrival.partition, arrival.offset]
+        except Exception as error:
+            self._service.fatal("answering", error)
+
+    async def _answer(self, arrival: Arrival) -> None:
+        answer: Answer = self._engine.answer  # type: ignore[attr-defined]  # an engine of requests has it
+        cause = f"{arrival.topic}:{arrival.partition}:{arrival.offset}"
+        assert arrival.event is not None
+        emissions: list[Emission] = []
+        async for events in self._in_turns(answer(arrival.event)):
+            emissions += [self._encode(event, cause) for event in events]
+        await self._service.outlet.publish(emissions)
+        self._service.count_out(emissions)
+
+    async def _in_turns(self, steps: Steps) -> AsyncIterator[Sequence[Event]]:
+        """Go through ``steps``: work beside the loop, which turns at least every ``YIELD_SECONDS``."""
+        turn, result = time.perf_counter(), None
+        while True:
+            try:
+                step = steps.send(result)
+            except StopIteration:
+                return
+            if isinstance(step, Work):
+                result = await self._result(step)
+                turn = time.perf_counter()
+                continue
+            yield step
+            result = None
+            if time.perf_counter() - turn > YIELD_SECONDS:
+                await asyncio.sleep(0)
+                turn = time.perf_counter()
+
+    async def _result(self, work: Work[Any]) -> Any:
+        if work.done:
+            return work.run()
+        return await asyncio.get_running_loop().run_in_executor(self._worker, work.run)
 
 
 class _Owner:
@@ -313,16 +401,6 @@ class _Owner:
         self.released = asyncio.Event()
         self.restored = False
         self.task: asyncio.Task[None] | None = None
-
-
-async def _in_turns(work: Iterator[Sequence[Event]]) -> AsyncIterator[Sequence[Event]]:
-    """Go through ``work``, letting the loop turn every ``YIELD_SECONDS``."""
-    turn = time.perf_counter()
-    for piece in work:
-        yield piece
-        if time.perf_counter() - turn > YIELD_SECONDS:
-            await asyncio.sleep(0)
-            turn = time.perf_counter()
 
 
 def _rejected(record: Record, refusal: Refusal) -> Rejected:

@@ -9,8 +9,9 @@ from contracts.analytics import AnalyticsComputed, PortfolioValued
 from contracts.event import Arrival, Basis, Cut, Event, Measured
 from contracts.market import InstrumentDefined, PeriodClosed, PricesObserved
 from contracts.portfolio import HoldingsReplaced, PortfolioDefined
-from contracts.risk import RiskMeasured
+from contracts.risk import RiskBacktested, RiskMeasured
 from contracts.topics import (
+    BACKTESTS,
     CLOSES,
     DEFINITIONS,
     HOLDINGS,
@@ -25,6 +26,9 @@ from contracts.topics import (
 from services.analytics.analyzers import ANALYZERS, Analyzer
 from services.analytics.engine import Engine as Analytics
 from services.risk.engine import Engine as Risk
+from services.risk.stress import StressBook
+from services.risk.terms import Terms
+from tailstream.fold.work import on_the_spot
 from tailstream.fold.world import Refusal, World
 from tailstream.quant.var import AgeWeighted, Historical, Method, Normal
 
@@ -167,14 +171,28 @@ def risk(
     kept: int = 1_024,
     measured_by: Mapping[str, Method] | None = None,
     coverage: float = 0.95,
+    stress: StressBook = StressBook(),  # noqa: B008  # it is frozen
+    **asked: Any,
 ) -> Risk:
-    """Risk over so many scenarios, at two levels."""
+    """Risk over so many scenarios, at two levels; ``asked`` are other terms."""
+    terms = {
+        "var_levels": LEVELS,
+        "scenario_window": window,
+        "fit_window": window,
+        "scenarios_min": minimum,
+        "min_coverage": coverage,
+        "refit_every": 3,
+        "horizons": (),
+        "backtest_window": 3,
+        "contribution_level": 0.975,
+        "stressed_window": 3,
+        "stressed_every": 2,
+    }
     return Risk(
         world(window=window, stale=stale, kept=kept),
         methods(minimum) if measured_by is None else measured_by,
-        levels=LEVELS,
-        scenarios_min=minimum,
-        min_coverage=coverage,
+        Terms(**(terms | asked)),
+        stress,
     )
 
 
@@ -197,23 +215,31 @@ class Replica:
         self.events: list[Measured] = []
         self.live: list[Measured] = []
 
-    def adopt(self, published: Iterable[Measured] = ()) -> "Replica":
+    def adopt(self, published: Sequence[Measured] = ()) -> "Replica":
         """Own the shards and go on after what they published, read back from its bytes."""
         state = self.state(published)
         for shard in self.shards:
             self.engine.world.adopt(shard, self.engine.restore(shard, state[shard]))
         return self
 
-    def state(self, published: Iterable[Measured]) -> dict[int, list[Arrival]]:
+    def state(self, published: Sequence[Measured]) -> dict[int, list[Arrival]]:
         """The records of each shard that the engine restores from: as few of the newest as it says are enough."""
-        topic = VALUATIONS if isinstance(self.engine, Analytics) else RISK
+        topics = (VALUATIONS,) if isinstance(self.engine, Analytics) else (RISK, BACKTESTS)
         state: dict[int, list[Arrival]] = defaultdict(list)
+        for topic in topics:
+            for shard, arrivals in self._of_topic(topic, published).items():
+                state[shard] += self._enough(arrivals)
+        return state
+
+    @staticmethod
+    def _of_topic(topic: Topic, published: Sequence[Measured]) -> dict[int, list[Arrival]]:
+        found: dict[int, list[Arrival]] = defaultdict(list)
         for event in published:
             if topic_of(event) is topic:
                 shard = partition_of(event.portfolio_id)
                 read = topic.event.from_json(event.to_json())
-                state[shard].append(Arrival(topic.name, shard, len(state[shard]), event.portfolio_id, read))
-        return defaultdict(list, {shard: self._enough(arrivals) for shard, arrivals in state.items()})
+                found[shard].append(Arrival(topic.name, shard, len(found[shard]), event.portfolio_id, read))
+        return found
 
     def _enough(self, arrivals: list[Arrival]) -> list[Arrival]:
         sizes = range(1, len(arrivals) + 1)
@@ -233,7 +259,7 @@ class Replica:
         world = self.engine.world
         for shard in self.shards:
             for row in world.due(shard)[:closes]:
-                for events in self.engine.close(shard, row):
+                for events in on_the_spot(self.engine.close(shard, row)):
                     self.events += events  # type: ignore[arg-type]  # all that engines publish is measured
                 world.done(shard, row)
             world.trim()
@@ -241,7 +267,7 @@ class Replica:
 
     def refresh(self) -> "Replica":
         """Measure the books between closes."""
-        for events in self.engine.live():
+        for events in on_the_spot(self.engine.live()):
             self.live += events  # type: ignore[arg-type]
         return self
 
@@ -254,7 +280,9 @@ def measured(engine: Engine, log: Log) -> Replica:
 def topic_of(event: Measured) -> Topic:
     """Where a closing output goes."""
     assert event.basis == Basis.CLOSE
-    return {PortfolioValued: VALUATIONS, AnalyticsComputed: METRICS, RiskMeasured: RISK}[type(event)]
+    return {PortfolioValued: VALUATIONS, AnalyticsComputed: METRICS, RiskMeasured: RISK, RiskBacktested: BACKTESTS}[
+        type(event)
+    ]
 
 
 def identity(event: Measured) -> Identity:

@@ -31,6 +31,7 @@ from services.analytics.settings import AnalyticsSettings
 from services.risk import app as risk
 from services.risk.encode import encode as encode_risk
 from services.risk.settings import RiskSettings
+from tailstream.fold.work import on_the_spot
 from tailstream.runtime.closing import ClosingEngine, Encoder
 from tailstream.runtime.records import Emission, emission, placement
 from tailstream.sources.days import TradingDay, days
@@ -193,7 +194,7 @@ def _closed(engine: ClosingEngine, encode: Encoder, log: Log) -> Iterator[Emissi
     for partition in range(log.partitions):
         world.adopt(partition, None)
         for row in world.due(partition):
-            for events in engine.close(partition, row):
+            for events in on_the_spot(engine.close(partition, row)):
                 yield from (encode(event, "story") for event in events)
             world.done(partition, row)
 
