@@ -13,7 +13,7 @@ from tailstream.testing.var_method import MethodKit
 
 pytest_plugins = ["pytester"]
 
-REGISTERED = methods(MINIMUM_OBSERVATIONS, only=("historical", "age_weighted", "normal"))
+REGISTERED = methods(MINIMUM_OBSERVATIONS, only=("historical", "age_weighted", "normal", "student_t"))
 
 
 class TestHistorical(MethodKit):
@@ -26,6 +26,10 @@ class TestAgeWeighted(MethodKit):
 
 class TestNormal(MethodKit):
     method = REGISTERED["normal"]
+
+
+class TestStudentT(FittedMethodKit):
+    method = REGISTERED["student_t"]
 
 
 def test_every_registered_method_is_put_through_a_kit() -> None:
