@@ -16,9 +16,12 @@ from tailstream.quant.var.estimate import (
     Method,
     Simulation,
     Window,
+    declined,
+    expect_minimum,
 )
 from tailstream.quant.var.historical import Historical
 from tailstream.quant.var.normal import Normal
+from tailstream.quant.var.tail import tail_probability
 
 
 def methods(minimum_observations: int) -> Mapping[str, Method]:
@@ -42,5 +45,8 @@ __all__ = [
     "Normal",
     "Simulation",
     "Window",
+    "declined",
+    "expect_minimum",
     "methods",
+    "tail_probability",
 ]
