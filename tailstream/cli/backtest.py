@@ -67,7 +67,7 @@ def backtest(
     tested = {each.name: verdicts(each, rolling.levels) for each in made}
     _answer(tested, rolling.levels, {each.name: each.reasons for each in made}, as_json)
     if picture:
-        from tailstream.files.pictures import draw_backtests  # a second that only a picture is worth
+        from tailstream.files.pictures.band import draw_backtests  # a second that only a picture is worth
 
         draw_backtests(picture, made, rolling.levels)
 
@@ -104,7 +104,7 @@ def _answer(
         print_document({"series": series})
         return
     for name, each in tested.items():
-        print_figures(name, COLUMNS, _rows(each, levels))
+        print_figures(name, COLUMNS, _rows(each, levels), (0, len(COLUMNS) - 1))
         for method, why in reasons.get(name, {}).items():
             for reason, periods in why.most_common():
                 typer.echo(f"{method}: no figures for {periods} periods: {reason}")

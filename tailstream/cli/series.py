@@ -46,11 +46,12 @@ class Source(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What is to be measured, one answer each; `as_of` is the newest date of all."""
+    """What is to be measured, one answer each; `as_of` is the newest date of all, `columns` are all the files have."""
 
     as_of: datetime
     kind: Kind
     each: Sequence[Series | Portfolio]
+    columns: Sequence[Series]
 
 
 def find(source: Source, horizon: int = 1) -> Found:
@@ -67,7 +68,7 @@ def find(source: Source, horizon: int = 1) -> Found:
         raise typer.BadParameter("expected files of one kind, found returns and prices", param_hint="--kind")
     kind = kinds.pop()
     series = [series for table in tables for series in _series(table, kind, source, horizon)]
-    return Found(max(table.dates[-1] for table in tables), kind, series)
+    return Found(_newest(tables), kind, series, series)
 
 
 def find_hits(source: Source) -> Found:
@@ -81,7 +82,7 @@ def find_hits(source: Source) -> Found:
     for table in tables:
         expect_hits(table)
     series = [series for table in tables for series in _series(table, Kind.RETURNS, source, 1)]
-    return Found(max(table.dates[-1] for table in tables), Kind.RETURNS, series)
+    return Found(_newest(tables), Kind.RETURNS, series, series)
 
 
 def _portfolio(source: Source, positions: str, horizon: int) -> Found:
@@ -94,7 +95,7 @@ def _portfolio(source: Source, positions: str, horizon: int) -> Found:
     if kind_of(table, source.kind, _terminal(source)) is not Kind.PRICES:
         raise typer.BadParameter(f"expected prices to value holdings at, {table.name} has returns", param_hint="--kind")
     portfolio = portfolio_of(table, read_positions(positions), source.last, horizon)
-    return Found(table.dates[-1], Kind.PRICES, [portfolio])
+    return Found(table.dates[-1], Kind.PRICES, [portfolio], _series(table, Kind.PRICES, source, horizon))
 
 
 def _series(table: Table, kind: Kind, source: Source, horizon: int) -> list[Series]:
@@ -102,6 +103,11 @@ def _series(table: Table, kind: Kind, source: Source, horizon: int) -> list[Seri
     found = periods_of(table, kind).newest(source.last).compounded(horizon).series()
     several = len(source.files) > 1
     return [replace(series, name=f"{table.name}:{series.name}") if several else series for series in found]
+
+
+def _newest(tables: Sequence[Table]) -> datetime:
+    """The last date of all; of files of which some tell a time zone, by the clock on the wall."""
+    return max((table.dates[-1] for table in tables), key=lambda moment: moment.replace(tzinfo=None))
 
 
 def _once(files: Sequence[str]) -> Sequence[str]:
@@ -157,11 +163,13 @@ def png(path: Path | None) -> Path | None:
     return path
 
 
-def print_figures(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table of figures: the first column and the last, which is words, to the left, the others to the right."""
+def print_figures(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], words: Sequence[int] = (0,)
+) -> None:
+    """A table of figures: to the right, but for the columns at the positions `words`."""
     grid = Grid(title=title, title_justify="left", title_style="bold")
     for at, column in enumerate(columns):
-        grid.add_column(column, justify="right" if 0 < at < len(columns) - 1 else "left", overflow="fold")
+        grid.add_column(column, justify="left" if at in words else "right", overflow="fold")
     for row in rows:
         grid.add_row(*row)
     console = Console(highlight=False, markup=False)

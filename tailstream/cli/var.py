@@ -80,7 +80,7 @@ def var(
     else:
         _print(found, over, risks, levels.each)
     if picture:
-        from tailstream.files.pictures import draw_risks  # a second that only a picture is worth
+        from tailstream.files.pictures.distribution import draw_risks  # a second that only a picture is worth
 
         draw_risks(picture, risks, levels.each)
 
@@ -111,13 +111,13 @@ def _method(estimate: Estimate, levels: Sequence[float]) -> dict[str, Any]:
 
 
 def _print(found: Found, over: Horizon, risks: Sequence[Risk], levels: Sequence[float]) -> None:
-    columns = ["method", *(f"{100 * level:g} %\nVaR / ES" for level in levels), "status"]
+    columns, words = ["method", *(f"{100 * level:g} %\nVaR / ES" for level in levels), "status"], (0, len(levels) + 1)
     for risk in risks:
         title = f"{risk.name}, as of {label(found.as_of)}: {risk.pnl.size} scenarios of {over}"
-        print_figures(title, columns, _rows(risk.estimates, percent))
+        print_figures(title, columns, _rows(risk.estimates, percent), words)
         if risk.money:
             title = f"{risk.name}, worth {amount(risk.money.value)}: in money"
-            print_figures(title, columns, _rows(risk.money.estimates, amount))
+            print_figures(title, columns, _rows(risk.money.estimates, amount), words)
 
 
 def _rows(estimates: Mapping[str, Estimate], show: Callable[[float | None], str]) -> Iterator[list[str]]:

@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
 
 from tailstream.files.errors import WrongFile
-from tailstream.files.series import Kind, Periods, periods_of
+from tailstream.files.series import Kind, periods_of
 from tailstream.files.table import Sheet, Table, label, number, read_sheet
 from tailstream.quant.arrays import Floats
 from tailstream.quant.scenarios import scenario_pnl
@@ -20,12 +20,14 @@ COLUMNS = ("instrument", "quantity")
 class Portfolio:
     """Current holdings and the returns of what is held, in the periods in which none of them is missing.
 
-    `exposures` (n,): quantity times the last price, negative when short. `returns` (n, S), oldest first; `dates` (S,).
+    `exposures` (n,): quantity times the last price, negative when short. `returns` (n, S), oldest first; `dates` (S,),
+    and when the first period began, if that is known.
     Money is in the one currency of the prices.
     """
 
     instruments: tuple[str, ...]
     exposures: Floats
+    start: datetime | None
     dates: tuple[datetime, ...]
     returns: Floats
 
@@ -78,10 +80,11 @@ def portfolio_of(table: Table, quantities: Mapping[str, float], last: int | None
     columns = [_column(table, instrument) for instrument in held]
     over = periods_of(table, Kind.PRICES)
     exposures = np.array([quantities[table.columns[column]] * table.values[-1, column] for column in columns])
-    of_held = Periods(over.dates, held, over.returns[columns]).newest(last).compounded(horizon)
-    there = np.logical_and.reduce(np.isfinite(of_held.returns), axis=0)
-    dates = tuple(date for date, complete in zip(of_held.dates, there, strict=True) if complete)
-    return Portfolio(held, exposures, dates, np.ascontiguousarray(of_held.returns[:, there]))
+    of_held = replace(over, columns=held, returns=over.returns[columns]).newest(last).compounded(horizon)
+    there = np.flatnonzero(np.logical_and.reduce(np.isfinite(of_held.returns), axis=0))
+    start = of_held.starts[there[0]] if there.size else None
+    dates = tuple(of_held.dates[at] for at in there)
+    return Portfolio(held, exposures, start, dates, np.ascontiguousarray(of_held.returns[:, there]))
 
 
 def _column(table: Table, instrument: str) -> int:

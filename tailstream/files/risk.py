@@ -54,7 +54,7 @@ def as_series(what: Series | Portfolio) -> Series:
     if isinstance(what, Series):
         return what
     unit = what.value if what.value > 0.0 else 1.0
-    return Series(PORTFOLIO, what.dates, scenario_pnl(what.exposures / unit, what.returns))
+    return Series(PORTFOLIO, what.start, what.dates, scenario_pnl(what.exposures / unit, what.returns))
 
 
 def risk_of(what: Series | Portfolio, methods: Mapping[str, Method], levels: Levels) -> Risk:

@@ -27,9 +27,10 @@ class Kind(StrEnum):
 class Periods:
     """Returns of several columns over the same periods, `returns` (C, T), NaN where one is missing, never filled.
 
-    `dates` (T,): when each period ended.
+    `dates` (T,): when each period ended; `starts` (T,): when it began, None where the file does not tell.
     """
 
+    starts: tuple[datetime | None, ...]
     dates: tuple[datetime, ...]
     columns: tuple[str, ...]
     returns: Floats
@@ -37,7 +38,7 @@ class Periods:
     def newest(self, periods: int | None) -> Self:
         """The newest `periods` of them, or all."""
         first = 0 if periods is None else max(0, len(self.dates) - periods)
-        return type(self)(self.dates[first:], self.columns, self.returns[:, first:])
+        return type(self)(self.starts[first:], self.dates[first:], self.columns, self.returns[:, first:])
 
     def compounded(self, periods: int) -> Self:
         """Overlapping returns over so many periods, `prod(1 + r) - 1`, dated by the last; one missing, all of it is."""
@@ -46,21 +47,26 @@ class Periods:
         windows = np.lib.stride_tricks.sliding_window_view(
             1.0 + self.returns, min(periods, len(self.dates) + 1), axis=1
         )
-        return type(self)(self.dates[periods - 1 :], self.columns, np.multiply.reduce(windows, axis=-1) - 1.0)
+        starts = self.starts[: max(0, len(self.starts) - periods + 1)]
+        compounded = np.multiply.reduce(windows, axis=-1) - 1.0
+        return type(self)(starts, self.dates[periods - 1 :], self.columns, compounded)
 
     def series(self) -> "list[Series]":
         """Each column for itself, the periods that it has no return for left out."""
-        return [
-            Series(column, tuple(date for date, kept in zip(self.dates, there, strict=True) if kept), row[there])
-            for column, row, there in zip(self.columns, self.returns, np.isfinite(self.returns), strict=True)
-        ]
+        return [self._series(column, row) for column, row in zip(self.columns, self.returns, strict=True)]
+
+    def _series(self, column: str, returns: Floats) -> "Series":
+        there = np.flatnonzero(np.isfinite(returns))
+        start = self.starts[there[0]] if there.size else None
+        return Series(column, start, tuple(self.dates[at] for at in there), returns[there])
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """Returns (n,) without gaps, oldest first, and when each period ended."""
+    """Returns (n,) without gaps, oldest first; when each period ended, and when the first began where that is known."""
 
     name: str
+    start: datetime | None
     dates: tuple[datetime, ...]
     returns: Floats
 
@@ -95,9 +101,11 @@ def periods_of(table: Table, kind: Kind) -> Periods:
         When a price is zero or negative.
     """
     if kind is Kind.RETURNS:
-        return Periods(table.dates, table.columns, np.ascontiguousarray(table.values.T))
+        return Periods((None, *table.dates[:-1]), table.dates, table.columns, np.ascontiguousarray(table.values.T))
     expect_prices(table)
-    return Periods(table.dates[1:], table.columns, simple_returns(np.ascontiguousarray(table.values.T)))
+    return Periods(
+        table.dates[:-1], table.dates[1:], table.columns, simple_returns(np.ascontiguousarray(table.values.T))
+    )
 
 
 def expect_prices(table: Table) -> None:

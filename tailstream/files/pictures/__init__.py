@@ -1,0 +1,1 @@
+"""Pictures of numbers from files, as PNG: one module for each kind."""

@@ -1,0 +1,48 @@
+"""Returns, the band of VaR that had been forecast for them, and the exceptions."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from tailstream.files.pictures.canvas import BODY, GRID, IN_PERCENT, LOSS, WIDTH_INCHES, save, shown_level
+from tailstream.files.rolling import Forecasts
+from tailstream.quant.arrays import Floats
+from tailstream.quant.backtest import hits, observed
+from tailstream.quant.var.tail import tail_probability
+
+PANEL_INCHES = 2.2
+LEGEND = "grey: returns; black: minus VaR, thin at other levels; red: exceptions"
+
+
+def draw_backtests(path: Path, made: Sequence[Forecasts], levels: Sequence[float]) -> None:
+    """A panel for each series and method; nothing of a series without a forecast."""
+    panels = [(each, at) for each in made for at in range(len(each.methods)) if each.dates]
+    figure = Figure(figsize=(WIDTH_INCHES, PANEL_INCHES * len(panels) + 0.8), layout="constrained")
+    figure.suptitle(LEGEND, x=0.01, ha="left", fontsize="medium")
+    for axes, (each, at) in zip(figure.subplots(len(panels), 1, squeeze=False)[:, 0], panels, strict=True):
+        _draw_panel(axes, each, at, levels)
+    save(figure, path)
+
+
+def _draw_panel(axes: Axes, made: Forecasts, method: int, levels: Sequence[float]) -> None:
+    shown = shown_level(levels)
+    dates, var = np.array(made.dates, dtype=object), made.var[:, method]
+    beyond = hits(made.returns, var[:, shown])
+    axes.set_title(_title(made, method, levels[shown], var[:, shown]), loc="left", fontsize="medium")
+    axes.grid(color=GRID)
+    axes.plot(dates, made.returns, color=BODY, linewidth=0.6)
+    for level in range(len(levels)):
+        axes.plot(dates, -var[:, level], color="black", linewidth=1.0 if level == shown else 0.3)
+    axes.plot(dates[beyond], made.returns[beyond], linestyle="none", marker="o", markersize=3, color=LOSS)
+    axes.yaxis.set_major_formatter(IN_PERCENT)
+    if len(dates) > 1:
+        axes.set_xlim(dates[0], dates[-1])
+
+
+def _title(made: Forecasts, method: int, level: float, var: Floats) -> str:
+    exceptions = np.count_nonzero(hits(made.returns, var))
+    expected = float(tail_probability(level)) * np.count_nonzero(observed(made.returns, var))
+    return f"{made.name}: {made.methods[method]} at {100 * level:g} %, {exceptions} exceptions, {expected:.1f} expected"
