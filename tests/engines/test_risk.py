@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 
 from contracts.risk import MethodRisk, RiskMeasured
 from tailstream.quant.arrays import Floats
-from tailstream.quant.var import METHODS, Estimate
+from tailstream.quant.var import Estimate
+from tailstream.runtime.plugins import methods
 from tests.engines import log
 from tests.engines.drawn import logs
 from tests.engines.log import Log
@@ -22,6 +23,7 @@ pytestmark = pytest.mark.filterwarnings("error")
 RETURNS = [0.10, -0.20, 0.05, -0.01]
 """Of A in the hand-made cases, oldest first."""
 MINIMUM = 250
+PLAIN = methods(MINIMUM, only=("historical", "age_weighted", "normal"))
 
 
 def path(returns: Sequence[float], start: float = 100.0) -> list[float]:
@@ -62,7 +64,7 @@ def last(of: Log, name: str = "a", **settings: Any) -> RiskMeasured:
 
 def real(**settings: Any) -> dict[str, Any]:
     """The settings of production."""
-    return {"window": 500, "minimum": MINIMUM, "measured_by": METHODS} | settings
+    return {"window": 500, "minimum": MINIMUM, "measured_by": PLAIN} | settings
 
 
 def worst(event: RiskMeasured, method: str = "historical", level: str = "0.95") -> tuple[float | None, ...]:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from tailstream.quant import averaging
 from tailstream.quant.averaging import Average, average, members, next_weights
 from tailstream.quant.backtest import fz0_loss
-from tailstream.quant.var import METHODS, Historical, Normal
+from tailstream.quant.var import MINIMUM_OBSERVATIONS, Historical, Normal
+from tailstream.runtime.plugins import methods
 
 from .cases import LEVELS
 
@@ -321,7 +322,7 @@ def test_noise_around_a_member_is_none() -> None:
 
 
 def test_the_average_is_never_a_member_of_itself() -> None:
-    assert averaging.ID not in members(METHODS)
+    assert averaging.ID not in members(methods(MINIMUM_OBSERVATIONS))
     with pytest.raises(ValueError, match="methods: expected none called 'average', which is the average of the others"):
         members({"historical": Historical(), "average": Normal()})
 

@@ -8,11 +8,13 @@ import pytest
 
 from services.analytics.analyzers import ANALYZERS, Window
 from tailstream.quant.arrays import UNPRICED
-from tailstream.quant.var import METHODS
+from tailstream.quant.var import MINIMUM_OBSERVATIONS
+from tailstream.runtime.plugins import methods
 
 pytestmark = pytest.mark.filterwarnings("error")
 
 REFERENCES = Path(__file__).parent / "references"
+METHODS = methods(MINIMUM_OBSERVATIONS)
 RETURNS = np.loadtxt(REFERENCES / "returns.csv", skiprows=1)
 
 with (REFERENCES / "figures.csv").open(newline="") as file:
