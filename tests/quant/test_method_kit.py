@@ -13,7 +13,9 @@ from tailstream.testing.var_method import MethodKit
 
 pytest_plugins = ["pytester"]
 
-REGISTERED = methods(MINIMUM_OBSERVATIONS, only=("historical", "age_weighted", "normal", "student_t"))
+REGISTERED = methods(
+    MINIMUM_OBSERVATIONS, only=("historical", "age_weighted", "normal", "student_t", "cornish_fisher", "extreme_value")
+)
 
 
 class TestHistorical(MethodKit):
@@ -30,6 +32,14 @@ class TestNormal(MethodKit):
 
 class TestStudentT(FittedMethodKit):
     method = REGISTERED["student_t"]
+
+
+class TestCornishFisher(MethodKit):
+    method = REGISTERED["cornish_fisher"]
+
+
+class TestExtremeValue(FittedMethodKit):
+    method = REGISTERED["extreme_value"]
 
 
 def test_every_registered_method_is_put_through_a_kit() -> None:
