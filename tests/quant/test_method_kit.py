@@ -1,5 +1,8 @@
 """Every registered method passes its kit, and a kit tells an honest method from one with a single fault."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -46,6 +49,29 @@ def test_every_registered_method_is_put_through_a_kit() -> None:
     kits = (MethodKit, FittedMethodKit, MarketMethodKit)
     tested = {test.method.id for kit in kits for test in kit.__subclasses__() if test not in kits}
     assert tested == set(REGISTERED)
+
+
+FRESH = """
+from tailstream.runtime.plugins import methods
+from tailstream.testing.market_method import SEED
+from tailstream.testing.windows import market, noise
+
+for method in methods(250, {ids!r}).values():
+    print(method.id, method.estimate(noise(1_000), (0.95, 0.99)))
+    if hasattr(method, "simulate"):
+        print(method.simulate(market(1_000), SEED).returns.tobytes().hex()[::97])
+"""
+
+
+def test_a_fresh_process_gives_the_same_bits_with_any_hash_seed_and_number_of_threads() -> None:
+    def said(seed: str, threads: str) -> str:
+        environment = os.environ | {"PYTHONHASHSEED": seed, "OPENBLAS_NUM_THREADS": threads}
+        command = [sys.executable, "-c", FRESH.format(ids=tuple(REGISTERED))]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+
+    first = said("1", "1")
+    assert [line.split()[0] for line in first.splitlines() if "Estimate" in line] == list(REGISTERED)
+    assert said("2", "2") == first
 
 
 FAULTS = {
