@@ -48,7 +48,12 @@ def make_engine(settings: RiskSettings, partitions: int) -> Engine:
         stale_after_periods=settings.stale_after_periods,
         min_rows_kept=settings.min_rows_kept,
     )
-    terms = Terms(**{field.name: getattr(settings, field.name) for field in fields(Terms)})
+    asked = {
+        field.name: getattr(settings, field.name)
+        for field in fields(Terms)
+        if field.name in type(settings).model_fields
+    }
+    terms = Terms(**asked)
     installed = methods(settings.scenarios_min, settings.var_methods or None)
     return Engine(world, installed, terms, stress_book(settings.stress_file))
 

@@ -1,9 +1,8 @@
 """Risk: VaR and ES of the current holdings over past scenarios. Pure: the log in, events out."""
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
-from zlib import crc32
 
 import numpy as np
 
@@ -14,15 +13,16 @@ from contracts.topics import BACKTESTS, RISK
 from services.risk.averages import averaged, losses_of, losses_seen
 from services.risk.backtests import backtests
 from services.risk.live import LiveBooks
+from services.risk.methods import Methods
 from services.risk.past import Past, fitted_at
-from services.risk.profit import Exposed, Field
+from services.risk.profit import Exposed
+from services.risk.searches import Found, due, run_all
 from services.risk.simulations import Made, Simulations, seed_of
 from services.risk.stress import StressBook
 from services.risk.terms import Terms
 from services.risk.what_if import Unanswerable, answered, pose, unanswered
 from services.risk.yardstick import Book, Era, Yardstick
 from tailstream.fold.gain import Members, gain, hypothetical
-from tailstream.fold.market import Ints
 from tailstream.fold.valuation import Valuation
 from tailstream.fold.work import Steps, Work
 from tailstream.fold.world import World
@@ -30,10 +30,7 @@ from tailstream.quant.arrays import Floats
 from tailstream.quant.averaging import ID as AVERAGE
 from tailstream.quant.averaging import members as averaged_members
 from tailstream.quant.averaging import next_weights
-from tailstream.quant.scenarios import scenario_pnl
-from tailstream.quant.stress import whole_rows, worst_window
-from tailstream.quant.var import Fit, FittedMethod, MarketMethod, Method
-from tailstream.quant.var.estimate import LARGEST
+from tailstream.quant.var import Method
 
 SLACK_CLOSES = 64
 """Closes beyond the backtest's window that are remembered, because some of them may have told nothing."""
@@ -45,23 +42,11 @@ class Held(NamedTuple):
     portfolio: PortfolioDefined
     members: Members
     valuation: Valuation
-    exposed: Exposed
     book: Book
 
-
-class Found(NamedTuple):
-    """What long work came to for one portfolio: new fits, and the stretch of the past that is worst for it."""
-
-    fits: Mapping[str, Fit]
-    searched: bool
-    era: Era | None
-
-
-class Task(NamedTuple):
-    """What is due for one portfolio."""
-
-    fits: Mapping[str, Callable[[], Fit]]
-    era: Callable[[], Era | None] | None
+    @property
+    def portfolio_id(self) -> str:
+        return self.portfolio.portfolio_id
 
 
 class Engine:
@@ -69,10 +54,10 @@ class Engine:
 
     def __init__(self, world: World, methods: Mapping[str, Method], terms: Terms, stress: StressBook) -> None:
         self.world = world
-        self._methods = methods
+        self._methods = Methods.of(methods)
         self._terms = terms
         self._stress = stress
-        self._versions = {name: method.version for name, method in methods.items()}
+        self._versions = self._methods.versions
         self._tested = (*methods, AVERAGE)
         self._members = averaged_members(methods)
         self._pasts: dict[str, Past] = {}
@@ -80,12 +65,10 @@ class Engine:
         self._live = LiveBooks(
             world, levels=terms.var_levels, scenarios_min=terms.scenarios_min, min_coverage=terms.min_coverage
         )
-        made = {name: method for name, method in methods.items() if isinstance(method, MarketMethod)}
-        self._kept = {name for name, method in made.items() if not method.redrawn}
         self._simulations = Simulations(
             world.market,
-            made,
-            {name: terms.windows[method.window] for name, method in made.items()},
+            self._methods.market,
+            {name: terms.windows[method.window] for name, method in self._methods.market.items()},
             observations_min=terms.scenarios_min,
             refit_every=terms.refit_every,
         )
@@ -123,7 +106,7 @@ class Engine:
 
     def _learn(self, base: str, fits: Mapping[str, FittedAt]) -> None:
         for name, fit in fits.items():
-            if name in self._kept:
+            if name in self._methods.drawn_once:
                 self._simulations.learn(name, base, fit.period, fit.parameters)
 
     # -- closes --------------------------------------------------------------------------------------------------
@@ -131,11 +114,9 @@ class Engine:
     def close(self, partition: int, row: int) -> Steps:
         """Backtest and measurement of every portfolio of the shard at one close."""
         held = yield from self._held(partition, row)
-        for of_portfolio in held:
-            self._past(of_portfolio.portfolio.portfolio_id).forget_to(self._oldest(row))
         found = yield self._search(held, row)
         for of_portfolio in held:
-            yield self._close_of(of_portfolio, found[of_portfolio.portfolio.portfolio_id], row)
+            yield self._close_of(of_portfolio, found[of_portfolio.portfolio_id], row)
 
     def _held(self, partition: int, row: int) -> Generator[Work[Any], Any, list[Held]]:
         now = self.world.closed(row)
@@ -145,9 +126,8 @@ class Engine:
                 base = portfolio.base_currency
                 made = yield from self._simulations.at(row, base)
                 valuation = self.world.value(members, base, now)
-                exposed = Exposed.of(valuation)
-                book = self._yardstick(row, base, made).book(exposed, valuation.nav)
-                held.append(Held(portfolio, members, valuation, exposed, book))
+                book = self._yardstick(row, base, made).book(Exposed.of(valuation), valuation.nav)
+                held.append(Held(portfolio, members, valuation, book))
         return held
 
     def _yardstick(self, row: int, base: str, made: Mapping[str, Made]) -> Yardstick:
@@ -172,69 +152,35 @@ class Engine:
         first = row - self._terms.backtest_window - SLACK_CLOSES - 1
         return self.world.market.point(first).period if first >= self.world.market.first else ""
 
-    # -- long work: fits and the worst stretch of the past -------------------------------------------------------
-
     def _search(self, held: Sequence[Held], row: int) -> Work[dict[str, Found]]:
-        """Fit what is due and look for the stretches that are due; the arrays are made here, the work is done there."""
-        tasks = {of.portfolio.portfolio_id: Task(self._fits_due(of, row), self._era_due(of, row)) for of in held}
-        return Work(partial(_do, tasks))
-
-    def _fits_due(self, held: Held, row: int) -> dict[str, Callable[[], Fit]]:
-        name = held.portfolio.portfolio_id
-        due = self._is_due(name, row, self._terms.refit_every)
-        wanted: dict[str, Callable[[], Fit]] = {}
-        for method in self._methods.values():
-            if isinstance(method, FittedMethod):
-                known = self._past(name).fit(method.id)
-                if due or known is None or known.status != Status.OK:
-                    start = known.parameters if known is not None and known.status == Status.OK else None
-                    wanted[method.id] = partial(_fit, method, held.book.fitted_to(method).pnl, start)
-        return wanted
-
-    def _era_due(self, held: Held, row: int) -> Callable[[], Era | None] | None:
-        past = self._past(held.portfolio.portfolio_id)
-        if past.stressed_at and not self._is_due(held.portfolio.portfolio_id, row, self._terms.stressed_every):
-            return None
-        history = self.world.market.history(row, held.portfolio.base_currency)
-        length = self._terms.stressed_window
-        if len(history.periods) < length or not history.rows:
-            return None
-        field = Field.of(history, length)
-        placed = held.exposed.placed(field.rows)
-        return partial(_worst_era, held.exposed, placed, field, history.periods, length)
-
-    def _is_due(self, portfolio_id: str, row: int, every: int) -> bool:
-        """Portfolios take turns by a hash of their names, counted in offsets: all replicas agree."""
-        return (self.world.market.point(row).offset + crc32(portfolio_id.encode())) % every == 0
+        """What is due for the portfolios, to be done while the loop turns."""
+        about = {"market": self.world.market, "row": row, "methods": self._methods, "terms": self._terms}
+        searches = {of.portfolio_id: due(of.portfolio_id, of.book, self._past(of.portfolio_id), **about) for of in held}
+        return Work(partial(run_all, searches))
 
     # -- one portfolio -------------------------------------------------------------------------------------------
 
     def _close_of(self, held: Held, found: Found, row: int) -> list[Event]:
-        past = self._past(held.portfolio.portfolio_id)
-        backtested = self._backtest(held, found, past, row)
-        past.conclude(backtested)
-        measured = self._measure(held, past, row)
-        past.measured(measured)
-        return [backtested, measured]
-
-    def _backtest(self, held: Held, found: Found, past: Past, row: int) -> RiskBacktested:
-        period = self.world.market.point(row).period
+        past = self._past(held.portfolio_id)
+        past.forget_to(self._oldest(row))
         before, actual, static = self._gained(held.portfolio, row)
         forecast = before if before and past.has_forecast_of(before) else None
         realised = past.realise(forecast, actual, static) if forecast else False
-        fits = {**past.fits, **fitted_at(period, found.fits), **self._shared_fits(row, held.portfolio.base_currency)}
-        return RiskBacktested(
-            event_id=event_id(BACKTESTS.name, *self._identity(held.portfolio, period)),
+        losses = self._losses(past)
+        backtested = RiskBacktested(
+            event_id=event_id(BACKTESTS.name, *self._identity(held, row)),
             forecast_period=forecast,
             actual_pnl=_pnl(actual, before),
             hypothetical_pnl=_pnl(static, before),
             methods=backtests(past, self._tested, self._terms, realised=realised),
-            weights=self._weights(past),
-            fits={name: fit for name, fit in fits.items() if name in self._methods},
-            stressed_window=found.era if found.searched else past.stressed_window,
-            stressed_at=period if found.searched else past.stressed_at,
+            weights=self._weights(past, losses),
+            **self._found(held, found, past, row),
             **self._about(held, row),
         )
+        past.conclude(backtested)
+        measured = self._measure(held, past, losses_seen(losses), row)
+        past.measured(measured)
+        return [backtested, measured]
 
     def _gained(self, portfolio: PortfolioDefined, row: int) -> tuple[str, float | None, float | None]:
         """The period of the close before, and actual and hypothetical P&L since."""
@@ -245,17 +191,24 @@ class Engine:
         static = hypothetical(self.world, portfolio, then, now)
         return self.world.market.point(row - 1).period, gained.pnl if gained else None, static
 
-    def _shared_fits(self, row: int, base: str) -> dict[str, FittedAt]:
-        """Fits of the whole market that the yardstick rests on."""
-        return {
+    def _found(self, held: Held, found: Found, past: Past, row: int) -> dict[str, object]:
+        """Fits and the worst stretch of the past: the new ones, and the former where none were looked for."""
+        period = self.world.market.point(row).period
+        shared = {
             name: FittedAt(period=made.made_at, status=Status.OK, parameters=dict(made.simulation.parameters))
-            for name, made in self._yardsticks[base][1].made.items()
-            if made.simulation.status == Status.OK and name in self._kept
+            for name, made in held.book.made.items()
+            if made.simulation.status == Status.OK and name in self._methods.drawn_once
+        }
+        fits = past.fits | fitted_at(period, found.fits) | shared
+        return {
+            "fits": {name: fit for name, fit in fits.items() if name in self._methods.all},
+            "stressed_window": found.era if found.searched else past.stressed_window,
+            "stressed_at": period if found.searched else past.stressed_at,
         }
 
-    def _weights(self, past: Past) -> dict[str, float]:
+    def _weights(self, past: Past, losses: Floats) -> dict[str, float]:
         former = np.array([past.weights.get(name, np.nan) for name in self._members])
-        weights = next_weights(former if past.weights else None, self._losses(past))
+        weights = next_weights(former if past.weights else None, losses)
         return dict(zip(self._members, weights.tolist(), strict=True))
 
     def _losses(self, past: Past) -> Floats:
@@ -263,17 +216,15 @@ class Engine:
         return losses_of(past.hypothetical, past.var[:, at], past.es[:, at], self._terms.var_levels)
 
     def _methods_of(self, book: Book, past: Past) -> dict[str, MethodRisk]:
-        return book.methods({name: fit for name in self._methods if (fit := past.fit(name)) is not None})
+        return book.methods({name: fit for name in self._methods.fitted if (fit := past.fit(name)) is not None})
 
-    def _measure(self, held: Held, past: Past, row: int) -> RiskMeasured:
+    def _measure(self, held: Held, past: Past, seen: int, row: int) -> RiskMeasured:
         book = held.book
         methods = self._methods_of(book, past)
-        methods[AVERAGE], averaging = averaged(
-            methods, past.weights, self._terms.var_levels, held.valuation.nav, losses_seen(self._losses(past))
-        )
-        about = self._about(held, row)
+        nav, levels = held.valuation.nav, self._terms.var_levels
+        methods[AVERAGE], averaging = averaged(methods, past.weights, levels, nav, seen)
         return RiskMeasured(
-            event_id=event_id(RISK.name, *self._identity(held.portfolio, str(about["period"]))),
+            event_id=event_id(RISK.name, *self._identity(held, row)),
             nav=_nav(held.valuation),
             gross=_gross(held.valuation),
             n_obs=book.profit.pnl.size,
@@ -286,11 +237,11 @@ class Engine:
             delta_gamma=book.delta_gamma(),
             stress=book.stress(),
             stressed=book.stressed(Era(*past.stressed_window) if past.stressed_window else None),
-            **about,
+            **self._about(held, row),
         )
 
-    def _identity(self, portfolio: PortfolioDefined, period: str) -> tuple[str | int, ...]:
-        return portfolio.portfolio_id, *self._methods, period, 0
+    def _identity(self, held: Held, row: int) -> tuple[str | int, ...]:
+        return held.portfolio_id, *self._methods.all, self.world.market.point(row).period, 0
 
     def _about(self, held: Held, row: int) -> dict[str, object]:
         """What both events of a close have in common."""
@@ -306,7 +257,7 @@ class Engine:
                 close_offset=point.offset,
                 cut=point.cut,
                 book=self.world.books.total(held.members).content_hash,
-                market=self._yardsticks[base][1].content_hash,
+                market=held.book.scenarios_hash,
                 models=self._versions,
                 seed=seed_of(base, point.period),
                 prices=self.world.market.prices_hash(row),
@@ -335,38 +286,6 @@ class Engine:
         )
         figures = [self._methods_of(book, past) for book in (before, after)]
         yield [answered(request, question, after.profit.coverage, *figures)]
-
-
-def _do(tasks: Mapping[str, Task]) -> dict[str, Found]:
-    return {name: _done(task) for name, task in tasks.items()}
-
-
-def _done(task: Task) -> Found:
-    fits = {method: fit() for method, fit in task.fits.items()}
-    return Found(fits, task.era is not None, task.era() if task.era else None)
-
-
-def _fit(method: FittedMethod, pnl: Floats, start: Mapping[str, float] | None) -> Fit:
-    try:
-        return method.fit(pnl, start)
-    except Exception as error:  # one failing method is its own degraded status; the others are published
-        return Fit.missing("degraded", f"{type(error).__name__}: {error}")
-
-
-def _worst_era(exposed: Exposed, placed: Ints, field: Field, periods: Sequence[str], length: int) -> Era | None:
-    """Where in the history the book would have had the largest VaR; None where it holds nothing known."""
-    covered = placed >= 0
-    covered[covered] = field.usable[placed[covered]]
-    if not covered.any():
-        return None
-    returns = field.returns[placed[covered]]
-    whole = whole_rows(np.ascontiguousarray(returns.T))
-    pnl = scenario_pnl(exposed.amounts[covered], np.ascontiguousarray(returns[:, whole]))
-    if pnl.size < length or not np.abs(pnl).max() < LARGEST:
-        return None
-    worst = worst_window(pnl, length)
-    labels = [period for period, there in zip(periods, whole.tolist(), strict=True) if there]
-    return Era(labels[worst.start], labels[worst.end - 1]) if worst else None
 
 
 def _in_order(arrival: Arrival) -> tuple[str, bool]:

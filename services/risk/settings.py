@@ -27,8 +27,6 @@ class RiskSettings(ClosingSettings):
     """Closes from one fit of a portfolio's models to the next; portfolios take turns."""
     horizons: tuple[Annotated[int, Field(ge=2, le=250)], ...] = (10, 20)
     """Horizons in periods beside that of one."""
-    backtest_window: Annotated[int, Field(ge=2)] = 250
-    """Closes that backtests and the weights of the average look back on."""
     contribution_level: Annotated[float, Field(gt=0.5, lt=1)] = 0.975
     """Confidence level of the decomposition."""
     stress_file: Path | None = None

@@ -107,7 +107,9 @@ class Stress:
         known = (rows >= 0) & (scenarios.observations[rows] == periods) if len(scenarios.rows) else rows >= 0
         if not periods or (exposed.names and not known.any()):
             return _no_history("nothing that is held has prices throughout the window")
-        loss, worst, worst_loss = window_loss(exposed.amounts[known], scenarios.returns[rows[known]])
+        held = rows[known]
+        over_all = scenarios.cumulative()[held] if scenarios.options else None
+        loss, worst, worst_loss = window_loss(exposed.amounts[known], scenarios.returns[held], over_all)
         return Stressed(
             kind="window",
             status=Status.OK,
@@ -143,7 +145,7 @@ def _shocked(shocks: Shocks, market: Market, row: int, base: str, scenarios: Sce
         instrument = market.instrument(name, cut)
         if instrument is not None and instrument.kind != "option":
             returns[at] = _in_base(shocks.of(instrument), shocks.of_currency(instrument.currency, base))
-    return (scenarios.revalued(returns) if scenarios.options else returns)[:, 0]
+    return scenarios.revalued(returns, periods=0)[:, 0]
 
 
 def _in_base(local: float | None, fx: float) -> float:
@@ -154,7 +156,7 @@ def _in_base(local: float | None, fx: float) -> float:
 
 def _stretch(window: Stretch, market: Market, row: int, base: str) -> Scenarios | None:
     """The returns of the window; None where it has not ended, or began before the closes that are held."""
-    if market.point(row).period < window.last or market.point(market.first).period >= window.first:
+    if market.point(row).period < window.last or not market.reaches(row, window.first):
         return None
     return market.window_scenarios(row, base, window.first, window.last)
 

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tailstream.quant.backtest import BASEL_OBSERVATIONS
 from tailstream.quant.var import Window
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """The settings that figures depend on; the names are those of the settings."""
+    """The settings that figures depend on; but for the last the names are those of the settings."""
 
     var_levels: tuple[float, ...]
     scenario_window: int
@@ -17,10 +18,11 @@ class Terms:
     min_coverage: float
     refit_every: int
     horizons: tuple[int, ...]
-    backtest_window: int
     contribution_level: float
     stressed_window: int
     stressed_every: int
+    backtest_window: int = BASEL_OBSERVATIONS
+    """Closes that backtests and the weights of the average look back on: no setting, because zones are for so many."""
 
     @property
     def windows(self) -> Mapping[Window, int]:

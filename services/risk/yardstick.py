@@ -8,6 +8,7 @@ import numpy as np
 
 from contracts.event import Status
 from contracts.risk import Contribution, Contributions, MethodRisk, Stressed, StressedRisk
+from services.risk.methods import Methods
 from services.risk.profit import Exposed, Field, Profit, position_pnl, profit
 from services.risk.simulations import Made
 from services.risk.stress import Stress, StressBook
@@ -38,22 +39,22 @@ class Yardstick:
         base: str,
         *,
         terms: Terms,
-        methods: Mapping[str, Method],
+        methods: Methods,
         made: Mapping[str, Made],
         stress: StressBook,
     ) -> None:
         self._market = market
         self._row = row
-        self._base = base
+        self.base = base
         self._terms = terms
-        self._methods = methods
+        self.methods = methods
         self.made = made
         self._historical = Historical(terms.scenarios_min)
         self.scenarios = market.scenarios(row, base, terms.scenario_window)
-        self._wide = market.scenarios(row, base, terms.fit_window)
+        self.wide = market.scenarios(row, base, terms.fit_window)
         self._fields = {
             Window.SCENARIOS: Field.of(self.scenarios, terms.scenarios_min),
-            Window.FIT: Field.of(self._wide, terms.scenarios_min),
+            Window.FIT: Field.of(self.wide, terms.scenarios_min),
         }
         self._delta_gamma = self._fields[Window.SCENARIOS]
         if self.scenarios.options:
@@ -63,11 +64,6 @@ class Yardstick:
             for horizon in terms.horizons
         }
         self._stress = Stress(stress, market, row, base, self.scenarios)
-
-    @property
-    def content_hash(self) -> str:
-        """Of the returns that the methods looked back on."""
-        return self._wide.content_hash
 
     def book(self, exposed: Exposed, nav: float | None) -> "Book":
         """One book, to be measured."""
@@ -80,11 +76,26 @@ class Book:
     def __init__(self, yardstick: Yardstick, exposed: Exposed, nav: float | None) -> None:
         self._y = yardstick
         self._terms = yardstick._terms
-        self._exposed = exposed
+        self.exposed = exposed
         self._nav = nav
         self._placed: dict[int, Ints] = {}
         self._profits = {window: self._profit(field) for window, field in yardstick._fields.items()}
         self.profit = self._profits[Window.SCENARIOS]
+
+    @property
+    def currency(self) -> str:
+        """The base currency that all its money is in."""
+        return self._y.base
+
+    @property
+    def made(self) -> Mapping[str, Made]:
+        """What market-wide methods made for the close."""
+        return self._y.made
+
+    @property
+    def scenarios_hash(self) -> str:
+        """Content hash of the returns that the methods looked back on."""
+        return self._y.wide.content_hash
 
     def fitted_to(self, method: Method) -> Profit:
         """The P&L that the method's model is fitted to."""
@@ -94,31 +105,34 @@ class Book:
     def proxied(self) -> dict[str, str]:
         """What is held whose history is partly another's, and whose."""
         proxied = self._y.scenarios.proxied
-        return {name: proxied[name] for name in self._exposed.names if name in proxied} if proxied else {}
+        return {name: proxied[name] for name in self.exposed.names if name in proxied} if proxied else {}
 
     # -- the methods ---------------------------------------------------------------------------------------------
 
     def methods(self, fits: Fits) -> dict[str, MethodRisk]:
         """The figures of every method, each failing for itself."""
-        return {name: self._method(method, fits.get(name)) for name, method in self._y._methods.items()}
+        return {name: self._method(name, fits.get(name)) for name in self._y.methods.all}
 
-    def _method(self, method: Method, fit: Fit | None) -> MethodRisk:
-        levels = self._terms.var_levels
+    def _method(self, name: str, fit: Fit | None) -> MethodRisk:
         try:
-            if isinstance(method, MarketMethod):
-                return self._simulated(method, self._y.made[method.id])
-            seen = self._profits[method.window]
-            if not isinstance(method, FittedMethod):
-                estimate = method.estimate(seen.pnl, levels)
-            elif fit is None:
-                estimate = Estimate.missing("insufficient", "was not fitted yet", levels)
-            elif fit.status != "ok":
-                estimate = Estimate.missing(fit.status, fit.reason or "was not fitted", levels)
-            else:
-                estimate = method.estimate_with(fit, seen.pnl, levels)
-            return method_risk(estimate, levels, self._nav, seen.shortfall)
+            if name in self._y.methods.market:
+                return self._simulated(self._y.methods.market[name], self._y.made[name])
+            if name in self._y.methods.fitted:
+                return self._fitted(self._y.methods.fitted[name], fit)
+            method = self._y.methods.all[name]
+            return self._plain(method, self._profits[method.window])
         except Exception as error:  # one failing method is its own degraded status; the others are published
-            return failed(error, levels)
+            return failed(error, self._terms.var_levels)
+
+    def _fitted(self, method: FittedMethod, fit: Fit | None) -> MethodRisk:
+        levels, seen = self._terms.var_levels, self._profits[method.window]
+        if fit is None:
+            estimate = Estimate.missing("insufficient", "was not fitted yet", levels)
+        elif fit.status != "ok":
+            estimate = Estimate.missing(fit.status, fit.reason or "was not fitted", levels)
+        else:
+            estimate = method.estimate_with(fit, seen.pnl, levels)
+        return method_risk(estimate, levels, self._nav, seen.shortfall)
 
     def _simulated(self, method: MarketMethod, made: Made) -> MethodRisk:
         levels = self._terms.var_levels
@@ -141,7 +155,7 @@ class Book:
 
     def delta_gamma(self) -> MethodRisk | None:
         """The historical figures with options by delta and gamma; None where none is held."""
-        if not any(name in self._y.scenarios.options for name in self._exposed.names):
+        if not any(name in self._y.scenarios.options for name in self.exposed.names):
             return None
         return self._plain(self._y._historical, self._profit(self._y._delta_gamma))
 
@@ -152,10 +166,10 @@ class Book:
         if not enough or not np.abs(pnl).max() < LARGEST:
             return None
         field = self._y._fields[Window.SCENARIOS]
-        positions = position_pnl(self._exposed, self._at(field), field, self.profit.covered)
+        positions = position_pnl(self.exposed, self._at(field), field, self.profit.covered)
         es, var = component_es(positions, level), component_var_normal(positions, level)
-        names = [name for name, yes in zip(self._exposed.names, self.profit.covered, strict=True) if yes]
-        amounts = self._exposed.amounts[self.profit.covered]
+        names = [name for name, yes in zip(self.exposed.names, self.profit.covered, strict=True) if yes]
+        amounts = self.exposed.amounts[self.profit.covered]
         of_var = [None] * len(names) if var is None else var.tolist()
         return Contributions(
             level=str(level),
@@ -176,7 +190,7 @@ class Book:
 
     def stress(self) -> dict[str, Stressed]:
         """Losses under the stress scenarios."""
-        return self._y._stress.of(self._exposed, self._nav)
+        return self._y._stress.of(self.exposed, self._nav)
 
     def stressed(self, era: Era | None) -> StressedRisk:
         """Historical figures over the stretch of the past that was found to be the worst for the book."""
@@ -185,7 +199,7 @@ class Book:
             missing = method_risk(Estimate.missing("insufficient", "", levels), levels, None, None)
             reason = f"needs {self._terms.stressed_window} periods of what is held"
             return StressedRisk(status=Status.INSUFFICIENT, reason=reason, levels=missing.levels)
-        scenarios = self._y._market.window_scenarios(self._y._row, self._y._base, *era)
+        scenarios = self._y._market.window_scenarios(self._y._row, self._y.base, *era)
         few = min(self._terms.scenarios_min, self._terms.stressed_window)
         seen = self._profit(Field.of(scenarios, few))
         risk = self._plain(Historical(few), seen)
@@ -204,10 +218,10 @@ class Book:
         return method_risk(method.estimate(seen.pnl, levels), levels, self._nav, seen.shortfall)
 
     def _profit(self, field: Field) -> Profit:
-        return profit(self._exposed, self._at(field), field, self._terms.min_coverage)
+        return profit(self.exposed, self._at(field), field, self._terms.min_coverage)
 
     def _at(self, field: Field) -> Ints:
         known = self._placed.get(id(field.rows))
         if known is None:
-            known = self._placed[id(field.rows)] = self._exposed.placed(field.rows)
+            known = self._placed[id(field.rows)] = self.exposed.placed(field.rows)
         return known
