@@ -154,8 +154,8 @@ class Engine:
 
     def _search(self, held: Sequence[Held], row: int) -> Work[dict[str, Found]]:
         """What is due for the portfolios, to be done while the loop turns."""
-        about = {"market": self.world.market, "row": row, "methods": self._methods, "terms": self._terms}
-        searches = {of.portfolio_id: due(of.portfolio_id, of.book, self._past(of.portfolio_id), **about) for of in held}
+        look = partial(due, market=self.world.market, row=row, methods=self._methods, terms=self._terms)
+        searches = {of.portfolio_id: look(of.portfolio_id, of.book, self._past(of.portfolio_id)) for of in held}
         return Work(partial(run_all, searches))
 
     # -- one portfolio -------------------------------------------------------------------------------------------
