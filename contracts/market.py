@@ -2,9 +2,12 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import AwareDatetime, Field, field_validator, model_validator
 
 from contracts.event import Currency, Cut, Event, InstrumentId, Part, Period
+
+ANNUAL_RATE_MAX = 2.0
+"""A rate beyond this was meant in per cent."""
 
 
 class OptionTerms(Part):
@@ -19,6 +22,13 @@ class OptionTerms(Part):
     """Annual and continuous, a fraction."""
     dividend_yield: float = 0.0
     """Annual and continuous, a fraction."""
+
+    @field_validator("rate", "dividend_yield")
+    @classmethod
+    def _a_fraction(cls, rate: float) -> float:
+        if abs(rate) > ANNUAL_RATE_MAX:
+            raise ValueError(f"expected a fraction a year, 0.03 for 3 %, at most {ANNUAL_RATE_MAX}, was {rate}")
+        return rate
 
 
 class InstrumentDefined(Event):
@@ -43,6 +53,18 @@ class InstrumentDefined(Event):
     def _terms_of_an_option(self) -> Self:
         if (self.kind == "option") != (self.option is not None):
             raise ValueError(f"option: expected terms exactly where kind is 'option', was kind {self.kind!r}")
+        if self.option is not None and self.option.underlying == self.instrument_id:
+            raise ValueError(f"option.underlying: expected another instrument, was {self.instrument_id} itself")
+        return self
+
+    @model_validator(mode="after")
+    def _proxy_stands_in(self) -> Self:
+        if self.proxy is None:
+            return self
+        if self.kind not in ("equity", "index"):
+            raise ValueError(f"proxy: expected one of an equity or an index alone, was of kind {self.kind!r}")
+        if self.proxy == self.instrument_id:
+            raise ValueError(f"proxy: expected another instrument, was {self.instrument_id} itself")
         return self
 
 

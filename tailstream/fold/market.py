@@ -229,6 +229,10 @@ class Market:
         first = max(first, self.first, row - self._window)
         return self._remembered(_Wanted(row, base, first, max(first, min(last, row)), 1))
 
+    def reaches(self, row: int, period: str) -> bool:
+        """Whether the market's window up to ``row`` has a close before ``period``, so that its return is known."""
+        return self.point(max(self.first, row - self._window)).period < period
+
     def _remembered(self, wanted: "_Wanted") -> Scenarios:
         known = self._scenarios.get(wanted)
         if known is None:

@@ -13,6 +13,7 @@ from contracts.market import InstrumentDefined
 from tailstream.quant.arrays import Floats
 from tailstream.quant.options import PERIOD_YEARS, QuotedOption
 from tailstream.quant.scenarios import compound_currency, simple_returns
+from tailstream.quant.stress import compounded
 
 Ints = npt.NDArray[np.int64]
 Reprice = Callable[[QuotedOption, Floats, float], Floats]
@@ -70,6 +71,14 @@ class Scenarios:
         moves on by the horizon, or by ``periods``: 0 for a shock. The same array where there is no option.
         """
         return self._repriced(returns, QuotedOption.revalued, self.horizon if periods is None else periods)
+
+    def cumulative(self) -> Floats:
+        """Return (rows,) over all periods, NaN where one is missing.
+
+        An option is revalued at once at where its underlying got to: the volatility and the time of today, no path.
+        """
+        over_all = compounded(self.returns)
+        return self.revalued(over_all[:, None], periods=0)[:, 0]
 
     def _repriced(self, returns: Floats, reprice: Reprice, periods: int) -> Floats:
         return repriced(returns, self.options.values(), reprice, periods) if self.options else returns
@@ -207,7 +216,7 @@ class Span:
         return Scenarios(
             rows=MappingProxyType({name: i for i, name in enumerate(names)}),
             returns=returns,
-            observations=np.count_nonzero(~np.isnan(returns), axis=1),
+            observations=np.count_nonzero(np.isfinite(returns), axis=1),
             periods=self.periods[self.horizon :],
             horizon=self.horizon,
             proxied=MappingProxyType(dict(proxied)),

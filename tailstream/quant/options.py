@@ -17,6 +17,7 @@ PERIOD_YEARS = 1.0 / 252.0
 ROUNDING = 1e-14
 """A price this little below its lower bound, relative to what the bound is made of, is at the bound."""
 STEPS_MAX = 200
+EXPONENT_MAX = 709.0
 SQRT_2 = math.sqrt(2.0)
 SQRT_2PI = math.sqrt(2.0 * math.pi)
 
@@ -36,11 +37,11 @@ class Option(NamedTuple):
 
     def discount(self, years: float) -> float:
         """What one unit of money in so many years is worth today."""
-        return math.exp(-self.rate * years)
+        return _exponential(-self.rate * years)
 
     def carry(self, years: float) -> float:
         """What the right to one unit of the underlying in so many years is worth today, in units of it."""
-        return math.exp(-self.dividend_yield * years)
+        return _exponential(-self.dividend_yield * years)
 
 
 class Greeks(NamedTuple):
@@ -92,6 +93,8 @@ def implied_volatility(option: Option, premium: float, spot: float, years: float
     if years <= 0.0 or not (0.0 <= premium < math.inf and 0.0 < spot < math.inf):
         return None
     asset, strike = spot * option.carry(years), option.strike * option.discount(years)
+    if not (0.0 < asset < math.inf and 0.0 < strike < math.inf and 0.0 < asset / strike < math.inf):
+        return None
     intrinsic = max(option.sign * (asset - strike), 0.0)
     time_value = premium - intrinsic
     if abs(time_value) <= ROUNDING * (asset + strike) * (intrinsic > 0.0):
@@ -144,6 +147,11 @@ def _worth(moneyness: float, deviation: float) -> float:
     centre, half = moneyness / deviation, deviation / 2.0
     root = math.exp(moneyness / 2.0)
     return max(root * _normal(centre + half) - _normal(centre - half) / root, 0.0)
+
+
+def _exponential(exponent: float) -> float:
+    """Infinite where it overflows."""
+    return math.exp(exponent) if exponent < EXPONENT_MAX else math.inf
 
 
 def _normal(z: float) -> float:
