@@ -40,8 +40,10 @@ class Historical:
         refused = declined(pnl, levels, self.minimum_observations)
         if refused:
             return refused
-        worst_first = np.sort(pnl)
-        pairs = [_value_at_risk_and_shortfall(worst_first, tail(level, pnl.size)) for level in levels]
+        tails = [tail(level, pnl.size) for level in levels]
+        deepest = _deepest(tails)
+        worst_first = np.sort(np.partition(pnl, deepest)[: deepest + 1])
+        pairs = [_value_at_risk_and_shortfall(worst_first, beyond) for beyond in tails]
         return Estimate.of({}, [float(var) for var, _ in pairs], [float(es) for _, es in pairs])
 
 
@@ -52,11 +54,16 @@ def historical_live(pnl: Floats, levels: Sequence[float]) -> tuple[Floats, Float
     S >= 1 and every value finite are the caller's duty, and so is the minimum number of observations.
     """
     tails = [tail(level, pnl.shape[1]) for level in levels]
-    worst_first = _worst(pnl, max((beyond.whole for beyond in tails), default=0) + 1)
+    worst_first = _worst(pnl, _deepest(tails) + 1)
     var, es = np.empty((pnl.shape[0], len(tails))), np.empty((pnl.shape[0], len(tails)))
     for column, beyond in enumerate(tails):
         var[:, column], es[:, column] = _value_at_risk_and_shortfall(worst_first, beyond)
     return var, es
+
+
+def _deepest(tails: Sequence[Tail]) -> int:
+    """How many observations are worse than the VaR that lies nearest to the middle."""
+    return max((beyond.whole for beyond in tails), default=0)
 
 
 def _value_at_risk_and_shortfall(worst_first: Floats, beyond: Tail) -> tuple[Floats, Floats]:
