@@ -9,16 +9,15 @@ from typing import NamedTuple
 import pytest
 
 from tailstream.quant.var import MINIMUM_OBSERVATIONS
-from tailstream.runtime.plugins import methods
+from tailstream.runtime.plugins import OWN, methods
 from tailstream.testing.fitted_method import FittedMethodKit
 from tailstream.testing.market_method import MarketMethodKit
 from tailstream.testing.var_method import MethodKit
 
 pytest_plugins = ["pytester"]
 
-REGISTERED = methods(
-    MINIMUM_OBSERVATIONS, only=("historical", "age_weighted", "normal", "student_t", "cornish_fisher", "extreme_value")
-)
+READY = tuple(name for name in OWN if name != "garch")
+REGISTERED = methods(MINIMUM_OBSERVATIONS, only=READY)
 
 
 class TestHistorical(MethodKit):
@@ -27,6 +26,11 @@ class TestHistorical(MethodKit):
 
 class TestAgeWeighted(MethodKit):
     method = REGISTERED["age_weighted"]
+
+
+class TestFiltered(MarketMethodKit):
+    method = REGISTERED["filtered"]
+    seeded = False
 
 
 class TestNormal(MethodKit):
@@ -41,8 +45,24 @@ class TestCornishFisher(MethodKit):
     method = REGISTERED["cornish_fisher"]
 
 
+class TestMonteCarlo(MarketMethodKit):
+    method = REGISTERED["monte_carlo"]
+
+
+class TestMonteCarloT(MarketMethodKit):
+    method = REGISTERED["monte_carlo_t"]
+
+
 class TestExtremeValue(FittedMethodKit):
     method = REGISTERED["extreme_value"]
+
+
+class TestCopula(MarketMethodKit):
+    method = REGISTERED["copula"]
+
+
+class TestCopulaGaussian(MarketMethodKit):
+    method = REGISTERED["copula_gaussian"]
 
 
 def test_every_registered_method_is_put_through_a_kit() -> None:
