@@ -22,8 +22,10 @@ from tailstream.cli.series import (
     png,
     print_figures,
 )
+from tailstream.files.contributions import Contribution, Contributions, contributions
+from tailstream.files.holdings import Portfolio
 from tailstream.files.notation import amount, percent
-from tailstream.files.risk import Levels, Risk, risk_of
+from tailstream.files.risk import PORTFOLIO, Levels, Risk, risk_of
 from tailstream.files.table import label
 from tailstream.quant.var import Estimate
 
@@ -67,6 +69,7 @@ def var(
     positions: Positions = None,
     horizon: Annotated[int, typer.Option(min=1, help="Periods, as overlapping scenarios of that length.")] = 1,
     sqrt_time: Annotated[bool, typer.Option("--sqrt-time", help="Scale one period by sqrt(horizon) instead.")] = False,
+    contributed: Annotated[bool, typer.Option("--contributions", help="What each of --positions adds.")] = False,
     plot: Plot = None,
     as_json: Json = False,
 ) -> None:
@@ -75,19 +78,41 @@ def var(
     levels, methods, picture = Levels(levels_of(level), over.scale), methods_of(method), png(plot)
     found = find(Source(files, kind, last, positions), over.scenario)
     risks = [risk_of(each, methods, levels) for each in found.each]
+    parts = _contributions(found, levels) if contributed else None
     if as_json:
-        print_document(_document(found, over, risks, levels.each))
+        print_document(_document(found, over, risks, levels.each, parts))
     else:
         _print(found, over, risks, levels.each)
+        if parts:
+            _print_contributions(parts)
     if picture:
         from tailstream.files.pictures.distribution import draw_risks  # a second that only a picture is worth
 
         draw_risks(picture, risks, levels.each)
 
 
-def _document(found: Found, over: Horizon, risks: Sequence[Risk], levels: Sequence[float]) -> dict[str, Any]:
+def _contributions(found: Found, levels: Levels) -> Contributions:
+    for each in found.each:
+        if isinstance(each, Portfolio):
+            return contributions(each, levels)
+    raise typer.BadParameter("expected --positions, which are what contributes", param_hint="--contributions")
+
+
+def _document(
+    found: Found, over: Horizon, risks: Sequence[Risk], levels: Sequence[float], parts: Contributions | None
+) -> dict[str, Any]:
     series = {risk.name: _series(risk, levels) for risk in risks}
+    if parts:
+        series[PORTFOLIO]["contributions"] = _parts(parts)
     return {"as_of": label(found.as_of), "kind": found.kind, **over.document(), "series": series}
+
+
+def _parts(parts: Contributions) -> dict[str, Any]:
+    levels = {
+        str(level): {instrument: part._asdict() for instrument, part in each.items()}
+        for level, each in parts.levels.items()
+    }
+    return {"status": parts.status, "reason": parts.reason, "levels": levels}
 
 
 def _series(risk: Risk, levels: Sequence[float]) -> dict[str, Any]:
@@ -124,3 +149,20 @@ def _rows(estimates: Mapping[str, Estimate], show: Callable[[float | None], str]
     for name, estimate in estimates.items():
         cells = [f"{show(var)} / {show(es)}" for var, es in zip(estimate.var, estimate.es, strict=True)]
         yield [name, *cells, estimate.reason or estimate.status]
+
+
+def _print_contributions(parts: Contributions) -> None:
+    """A table for each level, the largest component of ES first."""
+    if parts.status != "ok":
+        typer.echo(f"contributions: {parts.status}: {parts.reason}")
+    for level, each in parts.levels.items():
+        columns = ("instrument", "exposure", "component ES", "share", "marginal ES", "component VaR")
+        print_figures(f"contributions at {100 * level:g} %, in money", columns, _part_rows(each))
+
+
+def _part_rows(each: Mapping[str, Contribution]) -> Iterator[list[str]]:
+    whole = sum(part.component_es for part in each.values())
+    for instrument, part in sorted(each.items(), key=lambda item: -item[1].component_es):
+        share = part.component_es / whole if whole else None
+        money = (amount(part.exposure), amount(part.component_es), percent(share))
+        yield [instrument, *money, f"{part.marginal_es:.4f}", amount(part.component_var)]

@@ -44,12 +44,10 @@ class Periods:
         """Overlapping returns over so many periods, `prod(1 + r) - 1`, dated by the last; one missing, all of it is."""
         if periods == 1:
             return self
-        windows = np.lib.stride_tricks.sliding_window_view(
-            1.0 + self.returns, min(periods, len(self.dates) + 1), axis=1
-        )
-        starts = self.starts[: max(0, len(self.starts) - periods + 1)]
-        compounded = np.multiply.reduce(windows, axis=-1) - 1.0
-        return type(self)(starts, self.dates[periods - 1 :], self.columns, compounded)
+        count = max(0, len(self.dates) - periods + 1)
+        with np.errstate(over="ignore"):  # a return beyond all numbers is as good as missing
+            growth = np.multiply.reduce([1.0 + self.returns[:, first : first + count] for first in range(periods)])
+        return type(self)(self.starts[:count], self.dates[periods - 1 :], self.columns, growth - 1.0)
 
     def series(self) -> "list[Series]":
         """Each column for itself, the periods that it has no return for left out."""

@@ -9,6 +9,7 @@ import gzip
 import io
 import math
 import sys
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
@@ -122,7 +123,7 @@ def _content(file: str, name: str) -> bytes:
     try:
         content = sys.stdin.buffer.read() if file == STANDARD_INPUT else Path(file).read_bytes()
         return gzip.decompress(content) if content.startswith(_GZIP) else content
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise WrongFile(f"{name}: expected a CSV or Parquet file: {error}") from error
 
 
