@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
-from tailstream.quant.arrays import Floats
+from tailstream.quant.arrays import Floats, mean
 from tailstream.quant.performance import excess_kurtosis, skewness
 from tailstream.quant.var.cubic import Cubic, Moments, extremes, matched
 from tailstream.quant.var.estimate import MINIMUM_OBSERVATIONS, Estimate, Window, declined, expect_minimum
 from tailstream.quant.volatility import dispersion
 
 CHANCE = 3.0
-"""A kurtosis may fall short by so many of the standard errors it has in a normal sample, `sqrt(24 / n)`."""
+"""A kurtosis may fall short by so many of its standard errors."""
 
 
 class Bend(NamedTuple):
@@ -56,7 +56,7 @@ class CornishFisher:
         sample = sample_moments(pnl)
         if sample is None:
             return Estimate.of({"mean": centre, "sigma": sigma}, [-centre] * len(levels), [-centre] * len(levels))
-        bend = bent(sample, pnl.size)
+        bend = bent(sample, kurtosis_error((pnl - centre) / sigma))
         if bend is None:
             return Estimate.missing("degraded", _out_of_reach(sample), levels)
         multiples = [bend.cubic.multiples(level) for level in levels]
@@ -71,20 +71,29 @@ def sample_moments(pnl: Floats) -> Moments | None:
     return None if third is None or fourth is None else Moments(third, fourth)
 
 
-def bent(sample: Moments, observations: int) -> Bend | None:
-    """The cubic for the moments of a sample of so many observations; None when no monotone one has them."""
+def kurtosis_error(standard: Floats) -> float:
+    """The standard error of the kurtosis of a standardised sample (S,), at least the `sqrt(24 / S)` of a normal one.
+
+    It is that of the influence `z^4 - 2k (z^2 - 1) - 4s z - k` of each z on the kurtosis k, s being the skewness.
+    """
+    square = standard * standard
+    third, fourth = mean(square * standard), mean(square * square)
+    influence = square * square - 2.0 * fourth * (square - 1.0) - 4.0 * third * standard - fourth
+    return math.sqrt(max(mean(influence * influence), 24.0) / standard.size)
+
+
+def bent(sample: Moments, error: float) -> Bend | None:
+    """The cubic for the moments of a sample whose kurtosis has that `error`; None when no monotone one has them."""
     plain = Cubic.expansion(sample)
     if plain.monotone:
         return Bend(plain, None)
     between = extremes(sample.skewness)
     if between is None:
         return None
-    short = between.least.moments.excess_kurtosis - sample.excess_kurtosis
-    if 0.0 < short <= CHANCE * math.sqrt(24.0 / observations):
-        return _raised(sample, between.least)
-    if short > 0.0 or sample.excess_kurtosis > between.most.moments.excess_kurtosis:
-        return None
-    return Bend(matched(sample, between).standardised(), "domain: matched")
+    least, most = between.least.moments.excess_kurtosis, between.most.moments.excess_kurtosis
+    if least <= sample.excess_kurtosis <= most:
+        return Bend(matched(sample, between).standardised(), "domain: matched")
+    return _raised(sample, between.least) if 0.0 < least - sample.excess_kurtosis <= CHANCE * error else None
 
 
 def _raised(sample: Moments, least: Cubic) -> Bend:

@@ -21,7 +21,11 @@ EXCEEDANCES_MIN = 50
 
 
 class Exceedances(NamedTuple):
-    """What lies beyond the threshold: the `excesses` (N_u,) over it, of the losses strictly above it."""
+    """The `excesses` (N_u,) of the losses strictly above the threshold, ascending.
+
+    A loss that is above it by rounding alone, at most 1e-12 of the largest, is a tie and not above it: a few dozen of
+    such excesses would make the likelihood of a tail of any weight.
+    """
 
     threshold: float
     excesses: Floats
@@ -98,17 +102,17 @@ class ExtremeValue:
             return Fit.missing(refused.status, refused.reason or "")
         losses = np.sort(0.0 - pnl)
         threshold = interpolated_quantile(losses, BODY)
-        beyond = Exceedances(threshold, losses[np.searchsorted(losses, threshold, side="right") :] - threshold)
-        return _unusable(beyond) or beyond
+        above = losses - threshold
+        rounding = ZERO_DISPERSION * (abs(threshold) + float(above[-1]))
+        excesses = above[np.searchsorted(above, rounding, side="right") :]
+        return _unusable(excesses, rounding) or Exceedances(threshold, excesses)
 
 
-def _unusable(beyond: Exceedances) -> Fit | None:
-    threshold, excesses = beyond
+def _unusable(excesses: Floats, rounding: float) -> Fit | None:
     if excesses.size < EXCEEDANCES_MIN:
-        return Fit.missing("insufficient", f"needs {EXCEEDANCES_MIN} losses above their 90 % quantile, has {excesses.size}")
-    smallest, largest = float(excesses[0]), float(excesses[-1])
-    if largest - smallest <= ZERO_DISPERSION * (abs(threshold) + largest):
-        return Fit.missing("zero_variance", f"all {excesses.size} losses above their 90 % quantile are the same")
+        return Fit.missing("insufficient", f"needs {EXCEEDANCES_MIN} losses above the threshold, has {excesses.size}")
+    if excesses[-1] - excesses[0] <= rounding:
+        return Fit.missing("zero_variance", f"all {excesses.size} losses above the threshold are the same")
     return None
 
 
