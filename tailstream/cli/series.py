@@ -147,9 +147,11 @@ def levels_of(told: Sequence[float] | None) -> tuple[float, ...]:
 
 
 def methods_of(told: Sequence[str] | None) -> dict[str, Method]:
-    """The methods asked for, by id in publishing order."""
+    """The methods asked for, by id in publishing order; every one for ``all`` and where nothing was asked for."""
+    if not told or ALL in told:
+        return dict(plugins.methods(MINIMUM_OBSERVATIONS))
     try:
-        return dict(plugins.methods(MINIMUM_OBSERVATIONS, None if not told or ALL in told else told))
+        return dict(plugins.methods(MINIMUM_OBSERVATIONS, told))
     except ConfigurationError as error:
         raise typer.BadParameter(str(error), param_hint="--method") from None
 
