@@ -90,10 +90,9 @@ def implied_volatility(option: Option, premium: float, spot: float, years: float
     of a call or `K e^(-rT)` of a put, at expiry, and where a figure is not positive and finite. Deep in or out of the
     money the price says little about the volatility; then it is one that gives the price back to rounding.
     """
-    if years <= 0.0 or not (0.0 <= premium < math.inf and 0.0 < spot < math.inf):
-        return None
     asset, strike = spot * option.carry(years), option.strike * option.discount(years)
-    if not (0.0 < asset < math.inf and 0.0 < strike < math.inf and 0.0 < asset / strike < math.inf):
+    dearest = asset if option.right == "call" else strike
+    if years <= 0.0 or not _comparable(asset, strike) or premium >= dearest:
         return None
     intrinsic = max(option.sign * (asset - strike), 0.0)
     time_value = premium - intrinsic
@@ -102,6 +101,11 @@ def implied_volatility(option: Option, premium: float, spot: float, years: float
     size = math.sqrt(asset) * math.sqrt(strike)
     deviation = _implied_deviation(-abs(math.log(asset / strike)), time_value / size)
     return None if deviation is None else deviation / math.sqrt(years)
+
+
+def _comparable(asset: float, strike: float) -> bool:
+    """Whether both are positive and finite, and so is their ratio."""
+    return 0.0 < asset < math.inf and 0.0 < strike < math.inf and 0.0 < asset / strike < math.inf
 
 
 def _implied_deviation(moneyness: float, worth: float) -> float | None:

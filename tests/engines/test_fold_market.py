@@ -1,12 +1,18 @@
-"""Closes as a table: carried prices, currencies, the board between closes, scenario returns."""
+"""Closes as a table: carried prices, currencies, the board between closes, scenarios with proxies and options."""
 
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
 
+from contracts.market import OptionTerms
 from contracts.topics import INSTRUMENTS
-from tailstream.fold.market import Board, Market, Prices, Scenarios
+from tailstream.fold.market import Board, Market, Prices
+from tailstream.fold.scenarios import Scenarios
+from tailstream.quant.options import Option, QuotedOption
 from tests.engines import log
 from tests.engines.log import FIRST_DAY, Log
 
@@ -221,3 +227,324 @@ def test_an_older_slice_changes_nothing_and_one_of_the_same_instant_counts() -> 
 def test_a_live_price_of_an_instrument_that_no_close_had_yet_is_not_shown() -> None:
     close = market(quoted({"A": 1.0})).prices(0)
     assert board_over(close, B=3.0).of("B") == (None, False)
+
+
+# -- windows and horizons ------------------------------------------------------------------------------------------
+
+
+def days(count: int) -> list[dict[str, float]]:
+    return [{"A": 2.0**day, "B": 3.0 + day % 2} for day in range(count)]
+
+
+def test_fewer_periods_than_the_market_holds_are_the_newest() -> None:
+    folded = market(quoted(*days(7)), window=6)
+    whole, newest = folded.scenarios(6, "USD"), folded.scenarios(6, "USD", 2)
+    assert newest.periods == whole.periods[-2:] == (log.period(5), log.period(6))
+    assert (newest.returns == whole.returns[:, -2:]).all()
+    assert folded.scenarios(6, "USD", 99).periods == whole.periods
+
+
+def test_scenarios_asked_for_again_are_the_same_object() -> None:
+    folded = market(quoted(*days(7)), window=6)
+    assert folded.scenarios(6, "USD") is folded.scenarios(6, "USD", 6) is folded.history(6, "USD")
+    assert folded.scenarios(6, "USD", 3) is folded.scenarios(6, "USD", 3)
+    assert folded.scenarios(5, "USD", 3) is not folded.scenarios(6, "USD", 3)
+
+
+def test_scenarios_are_forgotten_when_they_grow_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    folded = market(quoted(*days(7)), window=6)
+    monkeypatch.setattr("tailstream.fold.market.REMEMBERED_BYTES_MAX", 100)
+    first = folded.scenarios(5, "USD")
+    assert folded.scenarios(6, "USD") is folded.scenarios(6, "USD")
+    again = folded.scenarios(5, "USD")
+    assert again is not first
+    assert again.content_hash == first.content_hash
+
+
+def test_a_horizon_compounds_price_and_rate_from_one_end_to_the_other() -> None:
+    closes = [{"A": a, "fx:EURUSD": fx} for a, fx in ((100.0, 1.0), (110.0, 2.0), (120.0, 1.5), (150.0, 1.2))]
+    folded = market(quoted(*closes, instruments=("A", "fx:EURUSD")))
+    long = folded.horizon_scenarios(3, "EUR", 3, 2)
+    assert returns_of(long, "A") == pytest.approx([1.2 / 1.5 - 1, (150 / 110) / (1.2 / 2.0) - 1])
+    assert returns_of(long, "cash:USD") == pytest.approx([1 / 1.5 - 1, 2.0 / 1.2 - 1])
+    assert (long.horizon, long.periods) == (2, (log.period(2), log.period(3)))
+
+
+def test_a_horizon_reaches_no_further_back_than_its_window() -> None:
+    folded = market(quoted(*days(7)), window=6)
+    assert folded.horizon_scenarios(6, "USD", 4, 3).returns.shape == (2, 2)
+    assert folded.horizon_scenarios(6, "USD", 4, 4).returns.shape == (2, 1)
+    assert folded.horizon_scenarios(6, "USD", 4, 5).returns.shape == (0, 0)
+    assert folded.horizon_scenarios(6, "USD", 99, 2).returns.shape == (2, 5)
+
+
+def test_a_horizon_needs_no_price_in_between() -> None:
+    folded = market(quoted({"A": 1.0}, {}, {"A": 3.0}, {"A": 4.0}))
+    assert returns_of(folded.horizon_scenarios(3, "USD", 3, 2), "A") == pytest.approx([2.0, np.nan], nan_ok=True)
+
+
+def test_a_window_of_the_past_has_the_returns_whose_closes_lie_in_it() -> None:
+    folded = market(quoted(*days(7)), window=6)
+    past = folded.window_scenarios(6, "USD", log.period(2), log.period(3))
+    assert past.periods == (log.period(2), log.period(3))
+    assert returns_of(past, "B") == pytest.approx([-0.25, 1 / 3])
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "held"), [("1990-01-01", "2030-01-01", 6), ("2008-09-04", "2008-09-04", 1), ("1990", "1991", 0)]
+)
+def test_a_window_is_as_long_as_the_closes_that_are_held(first: str, last: str, held: int) -> None:
+    folded = market(quoted(*days(7)), window=6)
+    assert len(folded.window_scenarios(6, "USD", first, last).periods) == held
+
+
+def test_a_window_of_the_past_knows_no_later_close_and_none_that_left_the_market_s_window() -> None:
+    folded = market(quoted(*days(9)), window=3)
+    assert folded.window_scenarios(5, "USD", "1990", "2030").periods == tuple(log.period(day) for day in (3, 4, 5))
+    assert folded.window_scenarios(5, "USD", log.period(7), log.period(8)).periods == ()
+
+
+def test_a_window_is_known_from_its_beginning_where_a_close_before_it_is_held() -> None:
+    folded = market(quoted(*days(7)), window=3)
+    assert [folded.reaches(5, log.period(day)) for day in (1, 2, 3, 6)] == [False, False, True, True]
+
+
+# -- proxies -------------------------------------------------------------------------------------------------------
+
+
+def proxied(*closes: dict[str, float], proxy: str = "P", currency: str = "USD") -> Log:
+    of = Log()
+    of.instruments("P", "fx:EURUSD")
+    of.instruments("A", proxy=proxy, currency=currency)
+    for prices in closes:
+        of.close_at(prices)
+    return of
+
+
+def test_a_proxy_fills_what_an_instrument_lacks_and_its_own_returns_win() -> None:
+    closes = ({"P": 1.0}, {"P": 2.0, "A": 10.0}, {"P": 3.0, "A": 11.0}, {"P": 6.0}, {"P": 9.0, "A": 12.0})
+    scenarios = market(proxied(*closes)).scenarios(4, "USD")
+    assert returns_of(scenarios, "A") == pytest.approx([1.0, 0.1, 1.0, 0.5])
+    assert scenarios.proxied == {"A": "P"}
+    assert scenarios.observations.tolist() == [4, 4]
+    assert scenarios.complete
+
+
+def test_a_proxy_that_is_not_needed_is_not_named() -> None:
+    scenarios = market(proxied({"P": 1.0, "A": 1.0}, {"P": 3.0, "A": 2.0})).scenarios(1, "USD")
+    assert returns_of(scenarios, "A") == [1.0]
+    assert scenarios.proxied == {}
+
+
+def test_a_proxy_that_has_no_return_either_fills_nothing() -> None:
+    scenarios = market(proxied({"P": 1.0}, {"A": 2.0}, {"A": 3.0})).scenarios(2, "USD")
+    assert returns_of(scenarios, "A") == pytest.approx([np.nan, 0.5], nan_ok=True)
+    assert scenarios.proxied == {}
+
+
+def test_an_unknown_proxy_is_none() -> None:
+    scenarios = market(proxied({"P": 1.0}, {"P": 2.0, "A": 2.0}, proxy="nowhere")).scenarios(1, "USD")
+    assert list(scenarios.rows) == ["P"]
+
+
+def test_a_proxy_lends_its_local_return_and_the_currency_stays_the_instrument_s_own() -> None:
+    closes = ({"P": 1.0, "fx:EURUSD": 1.0}, {"P": 1.1, "A": 5.0, "fx:EURUSD": 1.2})
+    scenarios = market(proxied(*closes, currency="EUR")).scenarios(1, "USD")
+    assert returns_of(scenarios, "A") == pytest.approx([1.1 * 1.2 - 1])
+
+
+def test_a_proxy_of_a_proxy_is_not_followed() -> None:
+    of = Log()
+    of.instruments("Q")
+    of.instruments("P", proxy="Q")
+    of.instruments("A", proxy="P")
+    for prices in ({"Q": 1.0}, {"Q": 2.0, "P": 1.0, "A": 1.0}, {"Q": 3.0, "P": 1.1, "A": 1.2}):
+        of.close_at(prices)
+    scenarios = market(of).scenarios(2, "USD")
+    assert returns_of(scenarios, "P") == pytest.approx([1.0, 0.1])
+    assert returns_of(scenarios, "A") == pytest.approx([np.nan, 0.2], nan_ok=True)
+    assert scenarios.proxied == {"P": "Q"}
+
+
+def test_a_proxy_stands_in_over_a_horizon_and_in_a_window_before_the_instrument_was_listed() -> None:
+    closes = [{"P": 2.0**day} | ({"A": 1.0} if day == 4 else {}) for day in range(5)]
+    folded = market(proxied(*closes))
+    assert returns_of(folded.horizon_scenarios(4, "USD", 4, 2), "A") == [3.0, 3.0, 3.0]
+    past = folded.window_scenarios(4, "USD", log.period(1), log.period(2))
+    assert returns_of(past, "A") == [1.0, 1.0]
+    assert past.proxied == {"A": "P"}
+
+
+def test_a_proxy_fills_nothing_for_an_instrument_whose_last_price_left_the_market_s_window() -> None:
+    """A replica that began to read after that price would not even know the instrument."""
+    closes = [{"P": 1.0 + day} | ({"A": 1.0} if day == 0 else {}) for day in range(5)]
+    folded = market(proxied(*closes), window=2)
+    assert list(folded.scenarios(2, "USD").rows) == ["A", "P"]
+    assert list(folded.scenarios(3, "USD").rows) == ["P"]
+
+
+# -- options -------------------------------------------------------------------------------------------------------
+
+SPOTS, RATES = (100.0, 90.0, 99.0, 110.0), (1.0, 1.1, 1.2, 1.1)
+PREMIUM, STRIKE = 8.0, 105.0
+EXPIRY = FIRST_DAY + timedelta(days=3 + 73)
+TERMS = Option("call", STRIKE, 0.02, 0.01)
+
+
+def optional(
+    *,
+    premium: float | None = PREMIUM,
+    underlying: str = "A",
+    currency: str = "EUR",
+    expires_at: datetime = EXPIRY,
+    strike: float = STRIKE,
+    quotes: Sequence[Mapping[str, float]] | None = None,
+) -> Log:
+    """An option on A in euros, four closes, and the price of the option at the last of them."""
+    of = Log()
+    of.instruments("fx:EURUSD")
+    of.instruments("A", currency="EUR")
+    terms = OptionTerms(
+        underlying=underlying, right="call", strike=strike, expires_at=expires_at, rate=0.02, dividend_yield=0.01
+    )
+    of.instruments("O", kind="option", option=terms, currency=currency)
+    days = quotes or [{"A": spot, "fx:EURUSD": rate} for spot, rate in zip(SPOTS, RATES, strict=True)]
+    for prices in days[:-1]:
+        of.close_at(prices)
+    of.close_at({**days[-1], **({"O": premium} if premium is not None else {})})
+    return of
+
+
+def revalued_by_hand(local: Sequence[float], *, periods: float = 1.0) -> list[float]:
+    """Returns of the option in euros."""
+    held = QuotedOption.of(TERMS, PREMIUM, SPOTS[-1], 0.2)
+    assert held is not None
+    return [float(r) for r in held.revalued(np.array(local), periods / 252)]
+
+
+LOCAL = [after / before - 1 for before, after in pairwise(SPOTS)]
+FX = [after / before - 1 for before, after in pairwise(RATES)]
+
+
+def test_an_option_is_revalued_under_the_local_returns_of_its_underlying() -> None:
+    scenarios = market(optional()).scenarios(3, "EUR")
+    assert returns_of(scenarios, "O") == pytest.approx(revalued_by_hand(LOCAL), rel=1e-12)
+    assert list(scenarios.rows) == ["A", "O", "cash:USD"]
+
+
+def test_an_option_in_another_currency_compounds_with_it_and_is_not_revalued_under_it() -> None:
+    by_hand = [(1 + o) * (1 + f) - 1 for o, f in zip(revalued_by_hand(LOCAL), FX, strict=True)]
+    assert returns_of(market(optional()).scenarios(3, "USD"), "O") == pytest.approx(by_hand, rel=1e-9)
+
+
+def test_over_a_horizon_an_option_grows_older_by_it() -> None:
+    over_two = [SPOTS[2] / SPOTS[0] - 1, SPOTS[3] / SPOTS[1] - 1]
+    scenarios = market(optional()).horizon_scenarios(3, "EUR", 3, 2)
+    assert returns_of(scenarios, "O") == pytest.approx(revalued_by_hand(over_two, periods=2.0), rel=1e-12)
+
+
+def test_an_option_has_no_return_where_its_underlying_has_none() -> None:
+    quotes = [{"A": 100.0}, {}, {"A": 99.0}, {"A": 110.0}]
+    scenarios = market(optional(quotes=quotes)).scenarios(3, "EUR")
+    assert np.isnan(returns_of(scenarios, "O")).tolist() == [True, True, False]
+
+
+def test_an_option_whose_underlying_is_proxied_is_flagged_with_it() -> None:
+    of = Log()
+    of.instruments("P")
+    of.instruments("A", proxy="P")
+    of.instruments("O", kind="option", option=OptionTerms(underlying="A", right="put", strike=9.0, expires_at=EXPIRY))
+    for prices in ({"P": 1.0}, {"P": 0.9, "A": 10.0, "O": 0.5}):
+        of.close_at(prices)
+    scenarios = market(of).scenarios(1, "USD")
+    assert scenarios.proxied == {"A": "P", "O": "P"}
+    assert returns_of(scenarios, "O")[0] > 0.0
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [
+        {"premium": None},
+        {"premium": 1_000.0},  # dearer than its underlying
+        {"premium": 0.5, "strike": 80.0},  # cheaper than exercising it
+        {"underlying": "nowhere"},
+        {"underlying": "fx:EURUSD"},  # which is quoted in dollars
+        {"currency": "USD"},
+        {"expires_at": FIRST_DAY + timedelta(days=3)},
+        {"quotes": [{"A": 100.0}, {}, {}, {}]},  # a spot too old
+    ],
+)
+def test_an_option_that_cannot_be_valued_has_no_row(terms: dict[str, Any]) -> None:
+    scenarios = market(optional(**terms)).scenarios(3, "EUR")
+    assert "O" not in scenarios.rows
+    assert scenarios.options == {}
+
+
+def test_an_option_on_an_option_has_no_row() -> None:
+    of = optional()
+    terms = OptionTerms(underlying="O", right="call", strike=1.0, expires_at=EXPIRY)
+    of.instruments("OO", kind="option", option=terms, currency="EUR")
+    of.close_at({"A": 100.0, "O": 3.0, "OO": 2.5})
+    assert list(market(of).scenarios(4, "EUR").rows) == ["A", "O", "cash:USD"]
+
+
+@pytest.mark.parametrize(("base", "moves"), [("USD", FX), ("EUR", FX)])
+def test_an_option_on_a_rate_moves_with_the_money_it_is_on(base: str, moves: list[float]) -> None:
+    of = Log()
+    of.instruments("fx:EURUSD")
+    terms = OptionTerms(underlying="fx:EURUSD", right="call", strike=1.1, expires_at=EXPIRY)
+    of.instruments("O", kind="option", option=terms, currency="USD")
+    for rate in RATES[:-1]:
+        of.close_at({"fx:EURUSD": rate})
+    of.close_at({"fx:EURUSD": RATES[-1], "O": 0.05})
+    held = QuotedOption.of(Option("call", 1.1), 0.05, 1.1, 0.2)
+    assert held is not None
+    dollars = held.revalued(np.array(moves), 1 / 252)
+    by_hand = dollars if base == "USD" else (1 + dollars) / (1 + np.array(FX)) - 1
+    assert returns_of(market(of).scenarios(3, base), "O") == pytest.approx(list(by_hand), rel=1e-9)
+
+
+def test_delta_gamma_replaces_the_options_alone() -> None:
+    scenarios = market(optional()).scenarios(3, "EUR")
+    by_parabola = scenarios.delta_gamma()
+    rows = scenarios.rows
+    held = scenarios.options["O"].quoted
+    assert by_parabola[rows["O"]] == pytest.approx(held.delta_gamma(np.array(LOCAL), 1 / 252))
+    assert (by_parabola[rows["A"]] == scenarios.returns[rows["A"]]).all()
+    assert not np.allclose(by_parabola[rows["O"]], scenarios.returns[rows["O"]], atol=1e-3)
+
+
+def test_other_returns_revalue_the_options_whatever_stood_in_their_rows() -> None:
+    scenarios = market(optional()).scenarios(3, "USD")
+    other = np.full((len(scenarios.rows), 2), np.nan)
+    other[scenarios.rows["A"]] = [(1 - 0.2) * 1.1 - 1, 0.1]
+    other[scenarios.rows["cash:EUR"]] = 0.1
+    made = scenarios.revalued(other, periods=0)
+    by_hand = [(1 + o) * 1.1 - 1 for o in revalued_by_hand([-0.2, 0.0], periods=0.0)]
+    assert made[scenarios.rows["O"]] == pytest.approx(by_hand, abs=1e-12)
+    assert np.isnan(other[scenarios.rows["O"]]).all()
+
+
+def test_the_returns_of_the_scenarios_revalue_to_themselves() -> None:
+    scenarios = market(optional()).scenarios(3, "USD")
+    assert scenarios.revalued(scenarios.returns).tobytes() == scenarios.returns.tobytes()
+
+
+def test_without_options_nothing_is_copied() -> None:
+    scenarios = market(quoted(*days(4))).scenarios(3, "USD")
+    assert scenarios.delta_gamma() is scenarios.returns
+    other = np.zeros((2, 5))
+    assert scenarios.revalued(other) is other
+
+
+def test_over_a_whole_window_an_option_ends_where_its_underlying_does_and_no_older() -> None:
+    scenarios = market(optional()).scenarios(3, "EUR")
+    over_all = scenarios.cumulative()
+    assert over_all[scenarios.rows["A"]] == pytest.approx(SPOTS[-1] / SPOTS[0] - 1)
+    assert over_all[scenarios.rows["O"]] == pytest.approx(revalued_by_hand([0.1], periods=0.0)[0], rel=1e-12)
+
+
+def test_an_option_changes_no_bit_of_what_is_beside_it() -> None:
+    with_option, without = market(optional()).scenarios(3, "USD"), market(optional(premium=None)).scenarios(3, "USD")
+    for name, row in without.rows.items():
+        assert with_option.returns[with_option.rows[name]].tobytes() == without.returns[row].tobytes()

@@ -76,3 +76,31 @@ def test_a_missing_price_costs_the_two_returns_beside_it_and_fills_nothing(missi
 @pytest.mark.parametrize("periods", [0, 1])
 def test_fewer_than_two_prices_make_no_return(periods: int) -> None:
     assert simple_returns(np.ones((3, periods))).shape == (3, 0)
+
+
+def test_returns_over_a_horizon_overlap() -> None:
+    returns = simple_returns(np.array([[100.0, 110.0, 121.0, 60.5]]), horizon=2)
+    assert returns == pytest.approx(np.array([[0.21, -0.45]]))
+
+
+def test_a_missing_price_costs_the_two_horizons_that_end_or_begin_at_it() -> None:
+    returns = simple_returns(np.array([[1.0, 2.0, np.nan, 4.0, 5.0, 6.0]]), horizon=2)
+    assert np.isnan(returns[0]).tolist() == [True, False, True, False]
+
+
+@pytest.mark.parametrize("horizon", [3, 4, 10])
+def test_a_horizon_that_is_longer_than_the_prices_has_no_return(horizon: int) -> None:
+    assert simple_returns(np.ones((2, 3)), horizon).shape == (2, 0)
+
+
+@pytest.mark.parametrize("horizon", [0, -1])
+def test_a_horizon_is_at_least_a_period(horizon: int) -> None:
+    with pytest.raises(ValueError, match=f"horizon: expected at least 1 period, was {horizon}"):
+        simple_returns(np.ones((1, 3)), horizon)
+
+
+@pytest.mark.parametrize(("instruments", "periods"), [(7, 40_000), (300, 500), (1, 70_000)])
+def test_looking_at_prices_in_blocks_changes_no_bit(instruments: int, periods: int) -> None:
+    prices = np.exp(np.random.default_rng(5).normal(size=(instruments, periods)))
+    at_once = (prices[:, 1:] - prices[:, :-1]) / prices[:, :-1]
+    assert simple_returns(prices).tobytes() == at_once.tobytes()
