@@ -10,7 +10,7 @@ import numpy.typing as npt
 from numpy.random import PCG64DXSM, Generator
 
 from tailstream.quant.arrays import Floats
-from tailstream.quant.covariance import kendall, normal_scores, positive_definite, spectrum_of
+from tailstream.quant.covariance import cholesky, exact_product, kendall, normal_scores, positive_definite
 from tailstream.quant.var.copula_likelihood import copula_likelihood
 from tailstream.quant.var.degrees import LARGEST, fit_degrees, known_degrees
 from tailstream.quant.var.estimate import MINIMUM_OBSERVATIONS, Estimate, Simulation, Window, expect_minimum
@@ -139,7 +139,7 @@ def _drawn(market: _Market, seed: int, df: float | None) -> Floats:
 def _shocks(correlation: Floats, seed: int, df: float | None) -> Floats:
     """Draws (m, 20000) of a normal, or of a t but for a factor: only their order counts."""
     generator = Generator(PCG64DXSM(seed))
-    half = spectrum_of(correlation).power(0.5) @ generator.standard_normal((correlation.shape[0], DRAWS // 2))
+    half = exact_product(cholesky(correlation), generator.standard_normal((correlation.shape[0], DRAWS // 2)))
     if df is not None:
         half /= np.sqrt(generator.chisquare(df, DRAWS // 2))
     return np.concatenate([half, -half], axis=1)

@@ -10,7 +10,7 @@ from scipy.special import stdtrit
 from scipy.stats import rankdata
 
 from tailstream.quant.arrays import Floats
-from tailstream.quant.covariance import Spectrum, spectrum_of
+from tailstream.quant.covariance import cholesky, squared_distances
 
 
 class _Observations(NamedTuple):
@@ -25,10 +25,10 @@ class _Observations(NamedTuple):
 
 
 class _Group(NamedTuple):
-    """Instruments whose joint density is taken, and the spectrum of their correlation."""
+    """Instruments whose joint density is taken, and the triangular root of their correlation."""
 
     instruments: npt.NDArray[np.intp]
-    spectrum: Spectrum
+    root: Floats
 
 
 def copula_likelihood(returns: Floats, correlation: Floats, together_max: int) -> Callable[[float], float]:
@@ -42,7 +42,7 @@ def copula_likelihood(returns: Floats, correlation: Floats, together_max: int) -
     observations = _pseudo_observations(returns)
     parts = math.ceil(returns.shape[0] / together_max)
     groups = [
-        _Group(part, spectrum_of(correlation[np.ix_(part, part)]))
+        _Group(part, cholesky(correlation[np.ix_(part, part)]))
         for part in np.array_split(np.arange(returns.shape[0]), parts)
     ]
     return lambda df: _log_likelihood(df, observations, groups)
@@ -62,14 +62,13 @@ def _log_likelihood(df: float, observations: _Observations, groups: list[_Group]
 
 
 def _joint(df: float, group: _Group, quantiles: Floats) -> float:
-    spectrum = group.spectrum
-    densities = _log_density(df, spectrum.values.size, spectrum.squared_lengths(quantiles))
-    half_log_determinant = float(np.add.reduce(np.log(spectrum.values))) / 2.0
+    densities = _log_density(df, group.instruments.size, squared_distances(group.root, quantiles))
+    half_log_determinant = float(np.add.reduce(np.log(np.diag(group.root))))
     return float(np.add.reduce(densities)) - densities.size * half_log_determinant
 
 
-def _log_density(df: float, dimensions: int, squared_lengths: Floats) -> Floats:
+def _log_density(df: float, dimensions: int, squared: Floats) -> Floats:
     """Of a t whose correlation has determinant 1, at points with these squared Mahalanobis distances."""
     constant = math.lgamma((df + dimensions) / 2.0) - math.lgamma(df / 2.0) - dimensions / 2.0 * math.log(math.pi * df)
-    density: Floats = constant - (df + dimensions) / 2.0 * np.log1p(squared_lengths / df)
+    density: Floats = constant - (df + dimensions) / 2.0 * np.log1p(squared / df)
     return density

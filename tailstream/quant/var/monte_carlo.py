@@ -9,7 +9,7 @@ import numpy as np
 from numpy.random import PCG64DXSM, Generator
 
 from tailstream.quant.arrays import ZERO_DISPERSION, Floats
-from tailstream.quant.covariance import ledoit_wolf, spectrum_of
+from tailstream.quant.covariance import cholesky, exact_product, ledoit_wolf
 from tailstream.quant.var.degrees import fit_degrees, known_degrees
 from tailstream.quant.var.estimate import MINIMUM_OBSERVATIONS, Estimate, Simulation, Window, expect_minimum
 from tailstream.quant.var.simulation import estimate_alone, simulated_estimate, simulation_declined
@@ -94,8 +94,8 @@ def _market(returns: Floats) -> _Market:
 def _drawn(market: _Market, seed: int, df: float | None) -> Simulation:
     correlation, shrinkage = ledoit_wolf(market.standardised)
     generator = Generator(PCG64DXSM(seed))
-    shocks = generator.standard_normal((market.standardised.shape[0], DRAWS // 2))
-    shocks = spectrum_of(correlation).power(0.5) @ shocks
+    independent = generator.standard_normal((market.standardised.shape[0], DRAWS // 2))
+    shocks = exact_product(cholesky(correlation), independent)
     parameters = {"draws": float(DRAWS), "shrinkage": shrinkage}
     if df is not None:
         shocks *= _unit_variance_mixing(generator, df)
