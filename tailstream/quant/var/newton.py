@@ -16,6 +16,9 @@ DAMPING_LEAST, DAMPING_MOST = 1e-4, 1e12
 CURVATURE_LEAST = 1e-9
 """Damping takes a parameter that the likelihood hardly depends on for curved by this much."""
 
+SINGULAR = 1e-14
+"""Curvature of which rounding leaves this part is none."""
+
 
 class Slope(NamedTuple):
     """A log-likelihood at a point: its value, gradient (k,) and Hessian (k, k), of which the lower triangle is read."""
@@ -35,6 +38,12 @@ class Bound(NamedTuple):
         """The admissible value nearest to `value`."""
         return min(max(value, self.least), self.most)
 
+    def part(self, value: float, move: float) -> float:
+        """How much of `move` stays within the bounds, 1 being all of it."""
+        if move == 0.0:
+            return math.inf
+        return ((self.least if move < 0.0 else self.most) - value) / move
+
     def stops(self, value: float, slope: float) -> bool:
         """Whether `value` is at a bound that the likelihood would rise beyond."""
         return (value <= self.least and slope <= 0.0) or (value >= self.most and slope >= 0.0)
@@ -51,9 +60,10 @@ class Peak(NamedTuple):
 def maximise(likelihood: Callable[[Sequence[float]], Slope], start: Sequence[float], bounds: Sequence[Bound]) -> Peak:
     """Climb from `start` to a local maximum of `likelihood` within `bounds`, by damped Newton steps.
 
-    Parameters at a bound that the likelihood would rise beyond rest there (Bertsekas 1982). Where the Hessian is not
-    negative definite, or a step does not rise, it is damped as Levenberg and Marquardt do (Nocedal & Wright 2006,
-    ch. 10). The same start gives the same bits.
+    A parameter that a step would carry beyond its bound goes there, and the others go where the quadratic is highest
+    then; it rests there while the likelihood would rise beyond (Bertsekas 1982). Where the Hessian is not negative
+    definite, or a step does not rise, it is damped as Levenberg and Marquardt do (Nocedal & Wright 2006, ch. 10).
+    The same start gives the same bits.
     """
     at = [bound.clip(value) for bound, value in zip(bounds, start, strict=True)]
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
@@ -65,34 +75,49 @@ def _climb(likelihood: Callable[[Sequence[float]], Slope], at: list[float], boun
     for _ in range(STEPS_MOST):
         if not math.isfinite(here.value) or damping > DAMPING_MOST:
             break
-        step = _step(here, [not b.stops(x, g) for b, x, g in zip(bounds, at, here.gradient, strict=True)], damping)
-        if step is None:
-            damping = max(DAMPING_LEAST, 10.0 * damping)
-            continue
-        to = [bound.clip(x + change) for bound, x, change in zip(bounds, at, step, strict=True)]
-        if sum(g * change for g, change in zip(here.gradient, step, strict=True)) < GAIN_NEGLIGIBLE:
+        to = _next(here, at, bounds, damping)
+        gain = sum(g * (there - x) for g, there, x in zip(here.gradient, to, at, strict=True)) if to else -math.inf
+        if to and abs(gain) < GAIN_NEGLIGIBLE:
             return Peak(tuple(to), here.value, converged=True)
-        there = likelihood(to)
-        if there.value > here.value:
+        there = likelihood(to) if to and gain > 0.0 else None
+        if to and there and there.value > here.value:
             at, here, damping = to, there, (0.1 * damping if damping > DAMPING_LEAST else 0.0)
         else:
             damping = max(DAMPING_LEAST, 10.0 * damping)
     return Peak(tuple(at), here.value, converged=False)
 
 
-def _step(here: Slope, free: Sequence[bool], damping: float) -> list[float] | None:
-    """The damped Newton step of the free parameters, 0 for the others; None where the curvature is no hill."""
-    index = [i for i, moves in enumerate(free) if moves]
-    hill = [[-here.hessian[i][j] for j in index[: row + 1]] for row, i in enumerate(index)]
+def _next(here: Slope, at: Sequence[float], bounds: Sequence[Bound], damping: float) -> list[float] | None:
+    """Where the damped quadratic is highest, each bound counted as soon as the way there meets it.
+
+    None where the curvature is no hill.
+    """
+    to = list(at)
+    free = [i for i, slope in enumerate(here.gradient) if not bounds[i].stops(at[i], slope)]
+    while free:
+        moves = _moves(here, free, [there - x for there, x in zip(to, at, strict=True)], damping)
+        if moves is None:
+            return None
+        first = min(range(len(free)), key=lambda k: bounds[free[k]].part(at[free[k]], moves[k]))
+        if bounds[free[first]].part(at[free[first]], moves[first]) >= 1.0:
+            for i, move in zip(free, moves, strict=True):
+                to[i] = at[i] + move
+            break
+        i = free.pop(first)
+        to[i] = bounds[i].least if moves[first] < 0.0 else bounds[i].most
+    return to
+
+
+def _moves(here: Slope, free: Sequence[int], made: Sequence[float], damping: float) -> list[float] | None:
+    """The damped Newton step of the free parameters, given the moves `made` by those that are not."""
+    hill = [[-here.hessian[i][j] for j in free[: row + 1]] for row, i in enumerate(free)]
     for row, curvatures in enumerate(hill):
         curvatures[row] += damping * max(abs(curvatures[row]), CURVATURE_LEAST)
-    solved = _solve(hill, [here.gradient[i] for i in index])
-    if solved is None:
-        return None
-    step = [0.0] * len(free)
-    for i, change in zip(index, solved, strict=True):
-        step[i] = change
-    return step
+    right = [
+        here.gradient[i] + sum(here.hessian[max(i, j)][min(i, j)] * move for j, move in enumerate(made) if move)
+        for i in free
+    ]
+    return _solve(hill, right)
 
 
 def _solve(lower: list[list[float]], right: list[float]) -> list[float] | None:
@@ -102,7 +127,7 @@ def _solve(lower: list[list[float]], right: list[float]) -> list[float] | None:
             row[j] = (row[j] - sum(row[k] * lower[j][k] for k in range(j))) / lower[j][j]
             right[i] -= row[j] * right[j]
         pivot = row[i] - sum(x * x for x in row[:i])
-        if not pivot > 1e-14 * abs(row[i]):
+        if not pivot > SINGULAR * abs(row[i]):
             return None
         row[i] = math.sqrt(pivot)
         right[i] /= row[i]

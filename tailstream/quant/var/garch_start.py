@@ -1,0 +1,127 @@
+"""Where the likelihood of a GARCH(1,1) has its hills: it often has several, and Newton's steps climb only one.
+
+For a known beta, mean and df the variance is linear in omega and alpha, and these are soon found. The likelihood along
+a grid of beta, each with its best omega and alpha, shows the hills that are worth climbing.
+"""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from tailstream.quant.arrays import Floats
+from tailstream.quant.var.garch_likelihood import GarchLikelihood, recursion
+from tailstream.quant.var.t_likelihood import normaliser
+
+BETAS = np.array([0, 0.2, 0.4, 0.55, 0.67, 0.76, 0.83, 0.88, 0.915, 0.94, 0.957, 0.97, 0.982, 0.992, 0.998, 0.9997])
+"""Near enough together for the hills of a thousand days to show, the last for a variance that only drifts."""
+
+SCORINGS = 4
+OMEGA_LEAST, OMEGA_MOST = 1e-8, 10.0
+
+
+class Hill(NamedTuple):
+    """A maximum of the log-likelihood along the grid of beta, of that `height`; the neighbours there are lower."""
+
+    height: float
+    omega: float
+    alpha: float
+    beta: float
+    beta_least: float
+    beta_most: float
+
+
+def hills(likelihood: GarchLikelihood, mu: float, inverse_df: float) -> list[Hill]:
+    """The hills for a known mean and df, the highest first."""
+    profile = _profile(likelihood, mu, inverse_df)
+    heights = np.concatenate([[-np.inf], profile.height, [-np.inf]])
+    tops = np.flatnonzero((heights[1:-1] >= heights[:-2]) & (heights[1:-1] > heights[2:]))
+    return sorted((profile.hill(int(place)) for place in tops), reverse=True)
+
+
+class _Profile(NamedTuple):
+    """The log-likelihood at each beta of the grid, and the omega and alpha it is the highest with."""
+
+    height: Floats
+    omega: Floats
+    alpha: Floats
+
+    def hill(self, place: int) -> Hill:
+        neighbours = BETAS[[max(place - 1, 0), min(place + 1, BETAS.size - 1)]]
+        at = (self.height[place], self.omega[place], self.alpha[place], BETAS[place], *neighbours)
+        return Hill(*map(float, at))
+
+
+class _Parts(NamedTuple):
+    """The variance (betas, n) is `omega by_omega + alpha by_alpha + constant`."""
+
+    by_omega: Floats
+    by_alpha: Floats
+    constant: Floats
+
+    @classmethod
+    def of(cls, squares: Floats, before: float) -> "_Parts":
+        inputs = np.concatenate([[before], squares[:-1]])
+        by_alpha = np.array([recursion(beta, inputs) for beta in BETAS.tolist()])
+        powers, sums = _powers(squares.size)
+        return cls(sums, by_alpha, powers * before)
+
+    def per_variance(self, omega: Floats, alpha: Floats) -> Floats:
+        return np.asarray(1.0 / (omega[:, None] * self.by_omega + alpha[:, None] * self.by_alpha + self.constant))
+
+
+def _profile(likelihood: GarchLikelihood, mu: float, inverse_df: float) -> _Profile:
+    residuals, df = likelihood.values - mu, 1.0 / inverse_df
+    squares = residuals * residuals
+    parts = _Parts.of(squares, likelihood.before)
+    omega, alpha = 0.7 * (1.0 - BETAS), 0.3 * (1.0 - BETAS)
+    for _ in range(SCORINGS):
+        omega, alpha = _scored(omega, alpha, parts, squares, df)
+    per_variance = parts.per_variance(omega, alpha)
+    terms = np.log(per_variance) - (df + 1.0) * np.log1p(squares * per_variance / (df - 2.0))
+    factor = normaliser(inverse_df).value - 0.5 * np.log1p(-2.0 * inverse_df)
+    return _Profile(0.5 * np.add.reduce(terms, axis=1) + squares.size * factor, omega, alpha)
+
+
+def _scored(omega: Floats, alpha: Floats, parts: _Parts, squares: Floats, df: float) -> tuple[Floats, Floats]:
+    """A step of Fisher's scoring within bounds; the information of t innovations is `df / (df + 3)` of normal ones."""
+    per_variance = parts.per_variance(omega, alpha)
+    z = squares * per_variance
+    surplus = ((df + 1.0) * z / (df - 2.0 + z) - 1.0) * (df + 3.0) / df
+    by_omega, by_alpha = parts.by_omega * per_variance, parts.by_alpha * per_variance
+    slopes = (surplus, by_omega), (surplus, by_alpha)
+    curvatures = (by_omega, by_omega), (by_omega, by_alpha), (by_alpha, by_alpha)
+    hill = _Quadratic(*(np.add.reduce(one * other, axis=1) for one, other in slopes + curvatures))
+    to_omega, to_alpha = hill.top(OMEGA_LEAST - omega, OMEGA_MOST - omega, -alpha, 1.0 - BETAS - alpha)
+    return omega + to_omega, alpha + to_alpha
+
+
+class _Quadratic(NamedTuple):
+    """`g x + f y - (a x^2 + 2 b x y + c y^2) / 2`, one for each beta."""
+
+    g: Floats
+    f: Floats
+    a: Floats
+    b: Floats
+    c: Floats
+
+    def top(self, x_least: Floats, x_most: Floats, y_least: Floats, y_most: Floats) -> tuple[Floats, Floats]:
+        """Where each is highest within bounds: one of the two is bounded first, and the other follows."""
+        g, f, a, b, c = self
+        apart = a * c * (1.0 + 1e-9) - b * b
+        x = np.clip((c * g - b * f) / apart, x_least, x_most)
+        y = np.clip((f - b * x) / c, y_least, y_most)
+        other_y = np.clip((a * f - b * g) / apart, y_least, y_most)
+        other_x = np.clip((g - b * other_y) / a, x_least, x_most)
+        better = self._height(x, y) >= self._height(other_x, other_y)
+        return np.where(better, x, other_x), np.where(better, y, other_y)
+
+    def _height(self, x: Floats, y: Floats) -> Floats:
+        return self.g * x + self.f * y - (0.5 * self.a * x * x + self.b * x * y + 0.5 * self.c * y * y)
+
+
+@lru_cache(maxsize=4)
+def _powers(periods: int) -> tuple[Floats, Floats]:
+    """`beta^(t+1)` (betas, n), what is left of the backcast, and `(1 - beta^(t+1)) / (1 - beta)`, the sums before."""
+    powers = BETAS[:, None] ** np.arange(1.0, periods + 1.0)
+    return powers, (1.0 - powers) / (1.0 - BETAS[:, None])
