@@ -38,7 +38,8 @@ def methods(minimum_observations: int, only: Sequence[str] | None = None) -> Map
     Raises
     ------
     ConfigurationError
-        When an id is not there or there twice, and when a plug-in cannot be imported, made or used.
+        When an id is not there or there twice, when a plug-in cannot be imported, made or used, and when Tailstream
+        runs from its source without being installed, or as it was installed before it had all its methods.
     """
     registered = _registered()
     wanted = registered.keys() - VARIANTS if only is None else _known(only, registered)
@@ -68,6 +69,8 @@ def _registered() -> Mapping[str, EntryPoint]:
         if other is not entry:
             both = " and ".join(sorted(map(_distribution, (other, entry))))
             raise ConfigurationError(f"VaR method {entry.name}: expected one plug-in with this id, was in {both}")
+    if missing := [name for name in OWN if name not in found]:
+        raise ConfigurationError(f"VaR methods: expected {', '.join(missing)} in tailstream, which has to be installed")
     return found
 
 

@@ -16,8 +16,7 @@ from tailstream.testing.var_method import MethodKit
 
 pytest_plugins = ["pytester"]
 
-READY = tuple(name for name in OWN if name != "garch")
-REGISTERED = methods(MINIMUM_OBSERVATIONS, only=READY)
+REGISTERED = methods(MINIMUM_OBSERVATIONS, only=OWN)
 
 
 class TestHistorical(MethodKit):
@@ -63,6 +62,10 @@ class TestCopula(MarketMethodKit):
 
 class TestCopulaGaussian(MarketMethodKit):
     method = REGISTERED["copula_gaussian"]
+
+
+class TestGarch(FittedMethodKit):
+    method = REGISTERED["garch"]
 
 
 def test_every_registered_method_is_put_through_a_kit() -> None:
