@@ -23,6 +23,7 @@ YEAR = timedelta(days=365)
 """Of an option's time to expiry."""
 REMEMBERED_BYTES_MAX = 128 * 1024 * 1024
 """Scenarios kept: the books of a close share them, and the shards measure the same closes one after the other."""
+REMEMBERED_MAX = 1_024
 REMEMBERED_ROWS_MAX = 256
 
 
@@ -112,6 +113,7 @@ class Market:
         self._seen = np.full((64, 16), NEVER, dtype=np.int64)
         self._scenarios: dict[_Wanted, Scenarios] = {}
         self._remembered_bytes = 0
+        self._newest: tuple[int, _Known] | None = None
         self._hashes: dict[int, str] = {}
         self._prices: dict[int, Prices] = {}
 
@@ -238,24 +240,35 @@ class Market:
         if known is None:
             known = self._scenarios[wanted] = self._span(wanted).scenarios(wanted.base)
             self._remembered_bytes += known.returns.nbytes
-            while self._remembered_bytes > REMEMBERED_BYTES_MAX and len(self._scenarios) > 1:
+            while self._remember_too_much():
                 oldest = next(iter(self._scenarios))
                 self._remembered_bytes -= self._scenarios.pop(oldest).returns.nbytes
         return known
 
+    def _remember_too_much(self) -> bool:
+        count = len(self._scenarios)
+        return count > REMEMBERED_MAX or (count > 1 and self._remembered_bytes > REMEMBERED_BYTES_MAX)
+
     def _span(self, wanted: "_Wanted") -> Span:
-        cut = self.point(wanted.row).cut.instruments
-        instruments = self._defined(cut)
+        known = self._known_at(wanted.row)
         stretch = slice(wanted.first - self.first, wanted.last - self.first + 1)
         return Span(
             prices=self._values[: len(self.columns), stretch],
             columns=self.columns,
             periods=tuple(point.period for point in self._points[stretch]),
-            instruments=instruments,
-            proxies=self._proxies(wanted.row, instruments),
-            options=self._options(wanted.row, instruments),
+            instruments=known.instruments,
+            proxies=known.proxies,
+            options=known.options,
             horizon=wanted.horizon,
         )
+
+    def _known_at(self, row: int) -> "_Known":
+        """What there is to know of instruments at a close; the newest is kept, since all kinds of scenarios ask."""
+        if self._newest is None or self._newest[0] != row:
+            instruments = self._defined(self.point(row).cut.instruments)
+            known = _Known(instruments, self._proxies(row, instruments), self._options(row, instruments))
+            self._newest = row, known
+        return self._newest[1]
 
     def _defined(self, cut: int) -> dict[str, InstrumentDefined]:
         """The instruments that are defined below ``cut`` and were quoted, sorted by name."""
@@ -309,6 +322,14 @@ class Market:
             values, seen = np.full(wanted, np.nan), np.full(wanted[::-1], NEVER, dtype=np.int64)
             values[:columns, :rows], seen[:rows, :columns] = self._values, self._seen
             self._values, self._seen = values, seen
+
+
+class _Known(NamedTuple):
+    """The instruments that are defined and quoted at a close, the proxies of some and the options that have a price."""
+
+    instruments: Mapping[str, InstrumentDefined]
+    proxies: Mapping[str, str]
+    options: Mapping[str, QuotedOption]
 
 
 class _Wanted(NamedTuple):

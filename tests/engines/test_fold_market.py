@@ -1,6 +1,6 @@
 """Closes as a table: carried prices, currencies, the board between closes, scenarios with proxies and options."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from contracts.market import OptionTerms
+from contracts.market import InstrumentDefined, OptionTerms, PeriodClosed
 from contracts.topics import INSTRUMENTS
 from tailstream.fold.market import Board, Market, Prices
 from tailstream.fold.scenarios import Scenarios
@@ -548,3 +548,49 @@ def test_an_option_changes_no_bit_of_what_is_beside_it() -> None:
     with_option, without = market(optional()).scenarios(3, "USD"), market(optional(premium=None)).scenarios(3, "USD")
     for name, row in without.rows.items():
         assert with_option.returns[with_option.rows[name]].tobytes() == without.returns[row].tobytes()
+
+
+TERMS_OF_A = OptionTerms(underlying="A", right="call", strike=100.0, expires_at=FIRST_DAY + timedelta(days=400))
+ALL_KINDS: tuple[Callable[[Market, int], Scenarios], ...] = (
+    lambda market, row: market.scenarios(row, "USD"),
+    lambda market, row: market.scenarios(row, "EUR", 4),
+    lambda market, row: market.horizon_scenarios(row, "USD", 8, 3),
+    lambda market, row: market.window_scenarios(row, "USD", log.period(0), log.period(80)),
+)
+
+
+def test_a_market_that_began_to_read_later_makes_the_same_scenarios_of_every_kind() -> None:
+    drawn = np.random.default_rng(11)
+    of = Log()
+    of.instruments("fx:EURUSD", "P")
+    of.instruments("A", currency="EUR", proxy="P")
+    of.instruments("O", kind="option", currency="EUR", option=TERMS_OF_A)
+    closes = [
+        {
+            name: float(drawn.uniform(0.9, 1.1)) * level
+            for name, level in (("A", 100.0), ("P", 50.0), ("O", 12.0), ("fx:EURUSD", 1.1))
+            if drawn.random() < (0.05 if name == "A" else 0.8)
+        }
+        for _ in range(120)
+    ]
+    for prices in closes:
+        of.close_at(prices)
+    whole, late = market(of, window=8), log.world(window=8).market
+    began = 60
+    for arrival in of.arrivals:
+        if isinstance(arrival.event, InstrumentDefined):
+            late.define(arrival.offset, arrival.key, arrival.event)
+        elif isinstance(arrival.event, PeriodClosed) and arrival.offset >= began:
+            late.append(arrival.offset, arrival.event)
+    kinds = set()
+    for row in range(began + 11, 120):
+        for ask in ALL_KINDS:
+            seen, again = ask(whole, row), ask(late, row - began)
+            assert seen.content_hash == again.content_hash
+            assert (seen.periods, seen.proxied, list(seen.options)) == (
+                again.periods,
+                again.proxied,
+                list(again.options),
+            )
+            kinds |= {bool(seen.proxied), bool(seen.options)}
+    assert kinds == {True, False}
