@@ -109,22 +109,22 @@ class RiskMeasured(Measured):
     stressed: StressedRisk | None = None
 
 
-class LikelihoodRatio(Part):
-    """A likelihood ratio test: its statistic, and the probability of one at least as large if the model is right."""
-
-    statistic: float
-    p_value: float
-
-
 class Outcome(Part):
     """How one method at one level did against one kind of P&L over the closes of the backtest's window."""
 
     hit: bool | None
     """Whether this close's loss was beyond the VaR of the close before; null where either is unknown."""
     exceptions: Annotated[int, Field(ge=0)]
-    kupiec: LikelihoodRatio | None
-    independence: LikelihoodRatio | None
-    conditional_coverage: LikelihoodRatio | None
+    kupiec: float | None
+    """Likelihood ratio that there are as many hits as the level promises."""
+    kupiec_p_value: float | None
+    """Probability of a ratio at least as large if the model is right; so are the other two."""
+    independence: float | None
+    """Likelihood ratio that a hit makes another one no likelier: Christoffersen."""
+    independence_p_value: float | None
+    conditional_coverage: float | None
+    """The sum of both ratios."""
+    conditional_coverage_p_value: float | None
     z2: float | None
     """Acerbi and Szekely's second statistic of ES; about 0 for a right model, -0.7 is critical at 97.5 %."""
     tick_loss: float | None

@@ -21,7 +21,6 @@ from contracts.portfolio import HoldingsReplaced
 from contracts.risk import (
     FittedAt,
     LevelBacktest,
-    LikelihoodRatio,
     MethodBacktest,
     MethodRisk,
     Outcome,
@@ -96,9 +95,12 @@ def backtest_of(day: int, portfolio: str) -> RiskBacktested:
     outcome = Outcome(
         hit=True,
         exceptions=3,
-        kupiec=LikelihoodRatio(statistic=0.1 + day, p_value=0.7),
+        kupiec=0.1 + day,
+        kupiec_p_value=0.7,
         independence=None,
+        independence_p_value=None,
         conditional_coverage=None,
+        conditional_coverage_p_value=None,
         z2=-1 / 3,
         tick_loss=0.0004,
         fz0_loss=None,

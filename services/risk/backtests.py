@@ -1,12 +1,13 @@
 """How the methods did: the tests of one book's forecasts against what came, as an event tells it."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from services.risk.past import Past
+from services.risk.tail import Plain
 from services.risk.terms import Terms
 from tailstream.quant import backtest as quant
 from tailstream.quant.arrays import Floats
@@ -14,10 +15,6 @@ from tailstream.quant.arrays import Floats
 TRAFFIC_LIGHT_LEVEL = "0.99"
 DECIMALS = 6
 """Of test statistics and probabilities: more would say nothing."""
-
-
-Plain: TypeAlias = dict[str, Any]
-"""A part of the event as a plain dictionary: validated with the event, not one by one, in a fifth of the time."""
 
 
 class _Tested(NamedTuple):
@@ -65,12 +62,11 @@ def _tested(pnl: Floats, var: Floats, es: Floats, levels: Sequence[float], reali
 def _outcomes(tested: _Tested) -> list[list[Plain]]:
     """An Outcome by method and level."""
     tests = tested.tests
+    ratios = (tests.kupiec, tests.independence, tests.conditional_coverage)
     columns = (
         _known(tested.hit.astype(object), tested.observed),
         tests.exceptions.tolist(),
-        _ratios(tests.kupiec),
-        _ratios(tests.independence),
-        _ratios(tests.conditional_coverage),
+        *(_known(np.round(column, DECIMALS)) for ratio in ratios for column in ratio),
         _known(np.round(tests.z2, DECIMALS)),
         _known(tests.tick_loss),
         _known(tests.fz0_loss),
@@ -82,16 +78,11 @@ def _outcomes(tested: _Tested) -> list[list[Plain]]:
 
 
 _FIELDS = (
-    "hit", "exceptions", "kupiec", "independence", "conditional_coverage", "z2", "tick_loss", "fz0_loss",
+    "hit", "exceptions",
+    "kupiec", "kupiec_p_value", "independence", "independence_p_value",
+    "conditional_coverage", "conditional_coverage_p_value",
+    "z2", "tick_loss", "fz0_loss",
 )  # fmt: skip
-
-
-def _ratios(ratio: quant.LikelihoodRatio) -> list[list[Plain | None]]:
-    pairs = zip(_known(np.round(ratio.statistic, DECIMALS)), _known(np.round(ratio.p_value, DECIMALS)), strict=True)
-    return [
-        [None if s is None else {"statistic": s, "p_value": p} for s, p in zip(*of_method, strict=True)]
-        for of_method in pairs
-    ]
 
 
 def _known(values: npt.NDArray[Any], known: quant.Bools | None = None) -> list[list[Any]]:

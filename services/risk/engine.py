@@ -8,7 +8,7 @@ import numpy as np
 
 from contracts.event import Arrival, Basis, Event, Figure, Inputs, Status, event_id
 from contracts.portfolio import PortfolioDefined
-from contracts.risk import FittedAt, MethodRisk, RiskBacktested, RiskMeasured, WhatIfRequested
+from contracts.risk import FittedAt, RiskBacktested, RiskMeasured, WhatIfRequested
 from contracts.topics import BACKTESTS, RISK
 from services.risk.averages import averaged, losses_of, losses_seen
 from services.risk.backtests import backtests
@@ -19,6 +19,7 @@ from services.risk.profit import Exposed
 from services.risk.searches import Found, due, run_all
 from services.risk.simulations import Made, Simulations, seed_of
 from services.risk.stress import StressBook
+from services.risk.tail import method_risk
 from services.risk.terms import Terms
 from services.risk.what_if import Unanswerable, answered, pose, unanswered
 from services.risk.yardstick import Book, Era, Yardstick
@@ -30,7 +31,7 @@ from tailstream.quant.arrays import Floats
 from tailstream.quant.averaging import ID as AVERAGE
 from tailstream.quant.averaging import members as averaged_members
 from tailstream.quant.averaging import next_weights
-from tailstream.quant.var import Method
+from tailstream.quant.var import Estimate, Method
 
 SLACK_CLOSES = 64
 """Closes beyond the backtest's window that are remembered, because some of them may have told nothing."""
@@ -215,23 +216,23 @@ class Engine:
         at = [self._tested.index(name) for name in self._members]
         return losses_of(past.hypothetical, past.var[:, at], past.es[:, at], self._terms.var_levels)
 
-    def _methods_of(self, book: Book, past: Past) -> dict[str, MethodRisk]:
+    def _estimates(self, book: Book, past: Past) -> dict[str, Estimate]:
         return book.methods({name: fit for name in self._methods.fitted if (fit := past.fit(name)) is not None})
 
     def _measure(self, held: Held, past: Past, seen: int, row: int) -> RiskMeasured:
-        book = held.book
-        methods = self._methods_of(book, past)
-        nav, levels = held.valuation.nav, self._terms.var_levels
-        methods[AVERAGE], averaging = averaged(methods, past.weights, levels, nav, seen)
+        book, nav, levels = held.book, held.valuation.nav, self._terms.var_levels
+        estimates = self._estimates(book, past)
+        average = averaged(estimates, past.weights, seen)
+        estimates[AVERAGE] = average.estimate
         return RiskMeasured(
             event_id=event_id(RISK.name, *self._identity(held, row)),
             nav=_nav(held.valuation),
             gross=_gross(held.valuation),
             n_obs=book.profit.pnl.size,
             uncovered=book.profit.uncovered,
-            methods=methods,
+            methods={name: method_risk(estimate, levels, nav) for name, estimate in estimates.items()},
             proxied=book.proxied,
-            averaging=averaging,
+            averaging=average.averaging(levels, nav),
             horizons=book.horizons(),
             contributions=book.contributions(),
             delta_gamma=book.delta_gamma(),
@@ -284,8 +285,8 @@ class Engine:
         before, after = (
             yardstick.book(Exposed.of(valuation), valuation.nav) for valuation in (question.before, question.after)
         )
-        figures = [self._methods_of(book, past) for book in (before, after)]
-        yield [answered(request, question, after.profit.coverage, *figures)]
+        estimates = [self._estimates(book, past) for book in (before, after)]
+        yield [answered(request, question, after.profit.coverage, self._terms.var_levels, *estimates)]
 
 
 def _in_order(arrival: Arrival) -> tuple[str, bool]:

@@ -1,17 +1,17 @@
 """What the risk of a portfolio would be after some trades: a question about the book of this moment, and its answer."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 from contracts.event import Status, event_id
-from contracts.risk import MethodRisk, TailRisk, WhatIfMeasured, WhatIfRequested
+from contracts.risk import WhatIfMeasured, WhatIfRequested
 from contracts.topics import REPLIES
+from services.risk.tail import Plain, method_risk
 from tailstream.fold.books import Book, book_of, sum_of
 from tailstream.fold.valuation import Valuation
 from tailstream.fold.world import Moment, World
-
-Methods = Mapping[str, MethodRisk]
+from tailstream.quant.var import Estimate
 
 
 class Question(NamedTuple):
@@ -57,9 +57,16 @@ def pose(world: World, request: WhatIfRequested) -> Question | Unanswerable:
 
 
 def answered(
-    request: WhatIfRequested, question: Question, coverage: float | None, before: Methods, after: Methods
+    request: WhatIfRequested,
+    question: Question,
+    coverage: float | None,
+    levels: Sequence[float],
+    before: Mapping[str, Estimate],
+    after: Mapping[str, Estimate],
 ) -> WhatIfMeasured:
-    """The reply, from the figures ``before`` and ``after`` the trades; ``coverage`` is that of the book after them."""
+    """The reply, from what methods say ``before`` and ``after`` the trades; ``coverage`` is that after them."""
+    told_before = {name: method_risk(e, levels, question.before.nav) for name, e in before.items()}
+    told_after = {name: method_risk(e, levels, question.after.nav) for name, e in after.items()}
     return WhatIfMeasured(
         event_id=event_id(REPLIES.name, request.portfolio_id, request.request_id),
         request_id=request.request_id,
@@ -69,9 +76,9 @@ def answered(
         status=Status.OK,
         nav=question.after.nav,
         coverage=coverage,
-        before=dict(before),
-        after=dict(after),
-        difference={name: _difference(before[name], after[name]) for name in after if name in before},
+        before=told_before,
+        after=told_after,
+        difference={name: _difference(told_before[name], told_after[name]) for name in told_after},
     )
 
 
@@ -101,12 +108,11 @@ def _traded(world: World, trades: Mapping[str, float], now: Moment) -> Book | st
     return book_of(dict(trades), cash)
 
 
-def _difference(before: MethodRisk, after: MethodRisk) -> dict[str, TailRisk]:
+def _difference(before: Plain, after: Plain) -> dict[str, Plain]:
+    """After minus before, by level."""
     return {
-        level: TailRisk(
-            **{name: _less(getattr(tail, name), getattr(before.levels[level], name)) for name in TailRisk.model_fields}
-        )
-        for level, tail in after.levels.items()
+        level: {name: _less(figure, before["levels"][level][name]) for name, figure in tail.items()}
+        for level, tail in after["levels"].items()
     }
 
 

@@ -1,22 +1,22 @@
 """What all books of one base currency are measured against at one close, and how one of them measures up."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from contracts.event import Status
-from contracts.risk import Contribution, Contributions, MethodRisk, Stressed, StressedRisk
+from contracts.risk import Stressed
 from services.risk.methods import Methods
 from services.risk.profit import Exposed, Field, Profit, position_pnl, profit
 from services.risk.simulations import Made
 from services.risk.stress import Stress, StressBook
-from services.risk.tail import failed, method_risk
+from services.risk.tail import Plain, doubted, failed, method_risk, sound, tail_risks
 from services.risk.terms import Terms
 from tailstream.fold.market import Ints, Market
 from tailstream.quant.contribution import component_es, component_var_normal, marginal
-from tailstream.quant.var import Estimate, Fit, FittedMethod, Historical, MarketMethod, Method, Normal, Window
+from tailstream.quant.var import Estimate, Fit, FittedMethod, Historical, MarketMethod, Method, Window
 from tailstream.quant.var.estimate import LARGEST
 
 Fits = Mapping[str, Fit]
@@ -49,7 +49,7 @@ class Yardstick:
         self._terms = terms
         self.methods = methods
         self.made = made
-        self._historical = Historical(terms.scenarios_min)
+        self.historical = Historical(terms.scenarios_min)
         self.scenarios = market.scenarios(row, base, terms.scenario_window)
         self.wide = market.scenarios(row, base, terms.fit_window)
         self._fields = {
@@ -109,57 +109,57 @@ class Book:
 
     # -- the methods ---------------------------------------------------------------------------------------------
 
-    def methods(self, fits: Fits) -> dict[str, MethodRisk]:
-        """The figures of every method, each failing for itself."""
+    def methods(self, fits: Fits) -> dict[str, Estimate]:
+        """What every method says, each failing for itself."""
         return {name: self._method(name, fits.get(name)) for name in self._y.methods.all}
 
-    def _method(self, name: str, fit: Fit | None) -> MethodRisk:
+    def _method(self, name: str, fit: Fit | None) -> Estimate:
+        levels = self._terms.var_levels
         try:
             if name in self._y.methods.market:
-                return self._simulated(self._y.methods.market[name], self._y.made[name])
-            if name in self._y.methods.fitted:
-                return self._fitted(self._y.methods.fitted[name], fit)
-            method = self._y.methods.all[name]
-            return self._plain(method, self._profits[method.window])
+                estimate = self._simulated(self._y.methods.market[name], self._y.made[name])
+            elif name in self._y.methods.fitted:
+                estimate = self._fitted(self._y.methods.fitted[name], fit)
+            else:
+                method = self._y.methods.all[name]
+                seen = self._profits[method.window]
+                estimate = doubted(method.estimate(seen.pnl, levels), seen.shortfall)
+            return sound(estimate, levels)
         except Exception as error:  # one failing method is its own degraded status; the others are published
-            return failed(error, self._terms.var_levels)
+            return failed(error, levels)
 
-    def _fitted(self, method: FittedMethod, fit: Fit | None) -> MethodRisk:
+    def _fitted(self, method: FittedMethod, fit: Fit | None) -> Estimate:
         levels, seen = self._terms.var_levels, self._profits[method.window]
         if fit is None:
-            estimate = Estimate.missing("insufficient", "was not fitted yet", levels)
-        elif fit.status != "ok":
-            estimate = Estimate.missing(fit.status, fit.reason or "was not fitted", levels)
-        else:
-            estimate = method.estimate_with(fit, seen.pnl, levels)
-        return method_risk(estimate, levels, self._nav, seen.shortfall)
+            return Estimate.missing("insufficient", "was not fitted yet", levels)
+        if fit.status != "ok":
+            return Estimate.missing(fit.status, fit.reason or "was not fitted", levels)
+        return doubted(method.estimate_with(fit, seen.pnl, levels), seen.shortfall)
 
-    def _simulated(self, method: MarketMethod, made: Made) -> MethodRisk:
-        levels = self._terms.var_levels
-        if made.simulation.status != "ok":
-            missing = Estimate.missing(made.simulation.status, made.simulation.reason or "was not made", levels)
-            return method_risk(missing, levels, self._nav, None)
+    def _simulated(self, method: MarketMethod, made: Made) -> Estimate:
+        levels, simulation = self._terms.var_levels, made.simulation
+        if simulation.status != "ok":
+            return Estimate.missing(simulation.status, simulation.reason or "was not made", levels)
         seen = self._profit(made.field)
-        estimate = method.estimate_simulated(made.simulation, seen.pnl, levels)
-        return method_risk(estimate, levels, self._nav, seen.shortfall)
+        return doubted(method.estimate_simulated(simulation, seen.pnl, levels), seen.shortfall)
 
     # -- beside the methods --------------------------------------------------------------------------------------
 
-    def horizons(self) -> dict[str, dict[str, MethodRisk]]:
-        """Historical and normal figures of overlapping scenarios of several periods."""
-        of_horizon = {str(horizon): self._profit(field) for horizon, field in self._y._horizons.items()}
-        plain: Sequence[Method] = (self._y._historical, Normal(self._terms.scenarios_min))
+    def horizons(self) -> dict[str, dict[str, Plain]]:
+        """Historical figures of overlapping scenarios of several periods."""
+        method = self._y.historical
         return {
-            horizon: {method.id: self._plain(method, seen) for method in plain} for horizon, seen in of_horizon.items()
+            str(horizon): {method.id: self._plain(method, self._profit(field))}
+            for horizon, field in self._y._horizons.items()
         }
 
-    def delta_gamma(self) -> MethodRisk | None:
+    def delta_gamma(self) -> Plain | None:
         """The historical figures with options by delta and gamma; None where none is held."""
         if not any(name in self._y.scenarios.options for name in self.exposed.names):
             return None
-        return self._plain(self._y._historical, self._profit(self._y._delta_gamma))
+        return self._plain(self._y.historical, self._profit(self._y._delta_gamma))
 
-    def contributions(self) -> Contributions | None:
+    def contributions(self) -> Plain | None:
         """What each position adds; None where there are too few scenarios."""
         level, pnl = self._terms.contribution_level, self.profit.pnl
         enough = pnl.size >= self._terms.scenarios_min and self.profit.covered.any()
@@ -171,49 +171,43 @@ class Book:
         names = [name for name, yes in zip(self.exposed.names, self.profit.covered, strict=True) if yes]
         amounts = self.exposed.amounts[self.profit.covered]
         of_var = [None] * len(names) if var is None else var.tolist()
-        return Contributions(
-            level=str(level),
-            es=float(np.add.reduce(es)),
-            var=None if var is None else float(np.add.reduce(var)),
-            positions={
-                name: Contribution(
-                    exposure=exposure,
-                    component_es=component,
-                    marginal_es=None if math.isnan(slope) else slope,
-                    component_var=share,
-                )
-                for name, exposure, component, slope, share in zip(
-                    names, amounts.tolist(), es.tolist(), marginal(es, amounts).tolist(), of_var, strict=True
-                )
+        parts = zip(names, amounts.tolist(), es.tolist(), marginal(es, amounts).tolist(), of_var, strict=True)
+        return {
+            "level": str(level),
+            "es": float(np.add.reduce(es)),
+            "var": None if var is None else float(np.add.reduce(var)),
+            "positions": {
+                name: {
+                    "exposure": exposure,
+                    "component_es": component,
+                    "marginal_es": None if math.isnan(slope) else slope,
+                    "component_var": share,
+                }
+                for name, exposure, component, slope, share in parts
             },
-        )
+        }
 
     def stress(self) -> dict[str, Stressed]:
         """Losses under the stress scenarios."""
         return self._y._stress.of(self.exposed, self._nav)
 
-    def stressed(self, era: Era | None) -> StressedRisk:
+    def stressed(self, era: Era | None) -> Plain:
         """Historical figures over the stretch of the past that was found to be the worst for the book."""
         levels = self._terms.var_levels
         if era is None:
-            missing = method_risk(Estimate.missing("insufficient", "", levels), levels, None, None)
+            none = (None,) * len(levels)
             reason = f"needs {self._terms.stressed_window} periods of what is held"
-            return StressedRisk(status=Status.INSUFFICIENT, reason=reason, levels=missing.levels)
+            return {"status": Status.INSUFFICIENT, "reason": reason, "levels": tail_risks(none, none, levels, None)}
         scenarios = self._y._market.window_scenarios(self._y._row, self._y.base, *era)
         few = min(self._terms.scenarios_min, self._terms.stressed_window)
         seen = self._profit(Field.of(scenarios, few))
         risk = self._plain(Historical(few), seen)
-        return StressedRisk(
-            status=risk.status,
-            reason=risk.reason,
-            first_period=era.first,
-            last_period=era.last,
-            levels=risk.levels,
-        )
+        del risk["parameters"]
+        return risk | {"first_period": era.first, "last_period": era.last}
 
     # -- shared --------------------------------------------------------------------------------------------------
 
-    def _plain(self, method: Method, seen: Profit) -> MethodRisk:
+    def _plain(self, method: Method, seen: Profit) -> Plain:
         levels = self._terms.var_levels
         return method_risk(method.estimate(seen.pnl, levels), levels, self._nav, seen.shortfall)
 
