@@ -10,7 +10,7 @@ from services.risk.tail import shortfall_of
 from tailstream.fold.market import Ints, Scenarios
 from tailstream.fold.valuation import Valuation
 from tailstream.quant.arrays import Floats
-from tailstream.quant.scenarios import scenario_pnl
+from tailstream.quant.scenarios import scenario_pnl, scenario_pnl_of_rows
 
 Bools = npt.NDArray[np.bool_]
 
@@ -82,7 +82,11 @@ def profit(exposed: Exposed, placed: Ints, field: Field, min_coverage: float) ->
     """
     covered = placed >= 0
     covered[covered] = field.usable[placed[covered]]
-    pnl = scenario_pnl(exposed.amounts[covered], _returns(exposed, placed[covered], field))
+    rows = placed[covered]
+    if rows.size and field.gapless:
+        pnl = scenario_pnl_of_rows(exposed.amounts[covered], field.returns, rows)
+    else:
+        pnl = scenario_pnl(exposed.amounts[covered], _returns(exposed, rows, field))
     coverage = _coverage(exposed, covered)
     left_out = sorted(name for name, yes in zip(exposed.names, covered, strict=True) if not yes)
     uncovered = (*exposed.unpriced, *left_out)
