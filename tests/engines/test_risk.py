@@ -4,15 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from math import ceil
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from contracts.event import Arrival
 from contracts.risk import MethodRisk, RiskMeasured
+from services.risk.engine import SLACK_CLOSES
 from tailstream.quant.arrays import Floats
-from tailstream.quant.var import Estimate
+from tailstream.quant.var import Estimate, Window
 from tailstream.runtime.plugins import methods
 from tests.engines import log
 from tests.engines.drawn import logs
@@ -169,7 +171,7 @@ def test_cash_of_its_own_and_an_empty_book_cannot_lose(cash: dict[str, float], f
     event = last(four_days(**cash))
     assert statuses(event) == {"ok"}
     assert (event.coverage, event.n_obs, event.nav.value) == (1.0, 4, cash.get("USD", 0.0))
-    assert {worst(event, method) for method in event.methods} == {(0.0, 0.0, fraction, fraction)}
+    assert {worst(event, method) for method in log.methods()} == {(0.0, 0.0, fraction, fraction)}
 
 
 @pytest.mark.parametrize("cash", [-1000.0, -2000.0])
@@ -302,8 +304,11 @@ class Answering:
     """A method that answers what it is told to, or raises it."""
 
     answer: Any
-    id: str = "answering"
-    version: str = "1"
+    id: ClassVar[str] = "answering"
+    version: ClassVar[str] = "1"
+    window: ClassVar[Window] = Window.SCENARIOS
+    averaged: ClassVar[bool] = True
+    minimum_observations: int = 2
 
     def estimate(self, pnl: Floats, levels: Sequence[float]) -> Estimate:
         if isinstance(self.answer, Exception):
@@ -358,15 +363,25 @@ def test_inputs_name_the_close_and_what_was_measured() -> None:
     assert first.event_id != second.event_id
 
 
-def test_enough_is_one_measurement_and_the_last_period_is_found_in_any_order() -> None:
+def test_enough_is_what_backtests_look_back_on_and_the_last_period_is_found_in_any_order() -> None:
     of = four_days({"A": 1.0})
-    before = log.measured(log.risk(), of)
+    for day in range(80):
+        of.close(A=100.0 + day % 7)
+    published = all_published(log.measured(log.risk(), of))
+    backtest_window = 3
+    fewest = 2 * (backtest_window + SLACK_CLOSES + 2)
     engine = log.risk()
-    published = log.Replica(engine).state(before.events)[log.partition_of("a")]
-    assert len(published) == 1
     assert not engine.enough([])
+    assert not engine.enough(published[-fewest + 2 :])
+    assert engine.enough(published[-fewest:])
     assert engine.restore(0, []) is None
-    assert engine.restore(0, published) == log.period(4)
+    for order in (published[-fewest:], published[-fewest:][::-1]):
+        assert engine.restore(1, order) == log.period(84)
+
+
+def all_published(replica: log.Replica) -> list[Arrival]:
+    """Every closing output as a record, in the order of publishing."""
+    return [Arrival(log.topic_of(e).name, 1, i, e.portfolio_id, e) for i, e in enumerate(replica.events)]
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
