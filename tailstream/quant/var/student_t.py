@@ -103,7 +103,7 @@ class _StudentT(NamedTuple):
     def estimate(self, levels: Sequence[float]) -> Estimate:
         var = [self.scale * _quantile(self.df, level) - self.loc for level in levels]
         if self.df <= 1.0:
-            reason = f"a t distribution has an ES from df = 1 on, was fitted with {self.df:.3g}"
+            reason = f"a t distribution has an ES where df is above 1, was fitted with {self.df:.3g}"
             return Estimate.of(self._asdict(), var, [None] * len(levels), reason)
         return Estimate.of(
             self._asdict(), var, [self.scale * _shortfall(self.df, level) - self.loc for level in levels]
