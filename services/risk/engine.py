@@ -64,7 +64,11 @@ class Engine:
         self._pasts: dict[str, Past] = {}
         self._yardsticks: dict[str, tuple[int, Yardstick]] = {}
         self._live = LiveBooks(
-            world, levels=terms.var_levels, scenarios_min=terms.scenarios_min, min_coverage=terms.min_coverage
+            world,
+            levels=terms.var_levels,
+            scenario_window=terms.scenario_window,
+            scenarios_min=terms.scenarios_min,
+            min_coverage=terms.min_coverage,
         )
         self._simulations = Simulations(
             world.market,
@@ -268,7 +272,7 @@ class Engine:
     # -- between closes ------------------------------------------------------------------------------------------
 
     def live(self) -> Steps:
-        """The historical headline of every owned portfolio, once for each state of the board."""
+        """The historical headline of every owned portfolio whose figures may have changed since the last time."""
         yield from self._live.refresh()
 
     def answer(self, request: Event) -> Steps:

@@ -1,9 +1,15 @@
 """Scenarios: what the holdings of today would have gained on the returns of former days."""
 
+from typing import TypeAlias
+
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import csr_array
 
 from tailstream.quant.arrays import Floats
+
+Matrix: TypeAlias = "Floats | csr_array[np.float64, tuple[int, int]]"
+"""(rows, columns), of which a sparse one stores what is not 0."""
 
 MANY_SCENARIOS = 4_096
 """From so many on, what a book holds no longer fits a cache."""
@@ -34,7 +40,7 @@ def scenario_pnl_of_rows(exposures: Floats, returns: Floats, rows: npt.NDArray[n
     if returns.shape[1] < MANY_SCENARIOS or not rows.size:
         return scenario_pnl(exposures, returns[rows])
     _same_instruments(exposures, rows)
-    pnl = returns[rows[0]] * exposures[0]
+    pnl: Floats = returns[rows[0]] * exposures[0]
     product = np.empty_like(pnl)
     for exposure, row in zip(exposures[1:].tolist(), rows[1:].tolist(), strict=True):
         np.multiply(returns[row], exposure, out=product)
@@ -42,13 +48,14 @@ def scenario_pnl_of_rows(exposures: Floats, returns: Floats, rows: npt.NDArray[n
     return pnl
 
 
-def scenario_pnl_live(exposures: Floats, returns: Floats, out: Floats | None = None) -> Floats:
-    """P&L of P books in S scenarios, (P, n) x (n, S) -> (P, S), by one BLAS product: **live figures only**.
+def scenario_pnl_live(exposures: Matrix, returns: Floats) -> Floats:
+    """P&L of P books in S scenarios, (P, n) x (n, S) -> (P, S), by one matrix product: **live figures only**.
 
-    Its last bits depend on the shape of the block. `out` (P, S), when given, is filled and returned.
+    Its last bits depend on the shape of the block. Books that hold few of the instruments may come as a sparse matrix.
     """
     _same_instruments(exposures, returns)
-    return np.matmul(exposures, returns, out=out)
+    pnl: Floats = exposures @ returns  # type: ignore[assignment]  # of either kind by a dense matrix is dense
+    return pnl
 
 
 def compound_currency(local: Floats, fx: Floats) -> Floats:
@@ -79,7 +86,7 @@ def simple_returns(prices: Floats, horizon: int = 1) -> Floats:
     return returns
 
 
-def _same_instruments(exposures: Floats, returns: Floats) -> None:
+def _same_instruments(exposures: Matrix, returns: Floats) -> None:
     held, known = exposures.shape[-1], returns.shape[0]
     if held != known:
         raise ValueError(f"returns: expected one row for each of the {held} exposures, got {known}")

@@ -2,14 +2,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_array
 
-from tailstream.quant.scenarios import (
-    compound_currency,
-    scenario_pnl,
-    scenario_pnl_live,
-    scenario_pnl_of_rows,
-    simple_returns,
-)
+from tailstream.quant.scenarios import compound_currency, scenario_pnl, scenario_pnl_live, simple_returns
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -47,12 +42,14 @@ def test_an_instrument_that_is_not_held_changes_no_bit() -> None:
     assert (scenario_pnl(held, known) == scenario_pnl(BOOKS[0], RETURNS)).all()
 
 
-def test_the_live_product_agrees_with_the_close_and_fills_what_it_is_given() -> None:
-    out = np.empty((64, 300))
-    assert scenario_pnl_live(BOOKS, RETURNS, out) is out
-    closes = np.array([scenario_pnl(book, RETURNS) for book in BOOKS])
-    assert out == pytest.approx(closes, rel=1e-9, abs=1e-6)
-    assert (scenario_pnl_live(BOOKS, RETURNS) == out).all()
+def test_the_live_product_agrees_with_the_close_be_it_dense_or_sparse() -> None:
+    few = np.where(np.arange(BOOKS.size).reshape(BOOKS.shape) % 7 == 0, BOOKS, 0.0)
+    for books in (BOOKS, few):
+        closes = np.array([scenario_pnl(book, RETURNS) for book in books])
+        assert scenario_pnl_live(books, RETURNS) == pytest.approx(closes, rel=1e-9, abs=1e-6)
+        assert scenario_pnl_live(csr_array(books), RETURNS) == pytest.approx(closes, rel=1e-9, abs=1e-6)
+    with pytest.raises(ValueError, match="expected one row for each of the 2 exposures, got 3"):
+        scenario_pnl_live(csr_array(np.ones((4, 2))), np.ones((3, 5)))
 
 
 def test_a_currency_compounds_with_the_local_return() -> None:
@@ -110,12 +107,3 @@ def test_looking_at_prices_in_blocks_changes_no_bit(instruments: int, periods: i
     prices = np.exp(np.random.default_rng(5).normal(size=(instruments, periods)))
     at_once = (prices[:, 1:] - prices[:, :-1]) / prices[:, :-1]
     assert simple_returns(prices).tobytes() == at_once.tobytes()
-
-
-@pytest.mark.parametrize("scenarios", [500, 4_095, 4_096, 20_000])
-def test_a_book_that_holds_some_of_many_instruments_has_the_bits_of_the_plain_sum(scenarios: int) -> None:
-    random = np.random.default_rng(5)
-    returns, exposures = random.normal(size=(30, scenarios)), random.normal(size=22) * 1e6
-    rows = random.permutation(30)[:22]
-    assert (scenario_pnl_of_rows(exposures, returns, rows) == scenario_pnl(exposures, returns[rows])).all()
-    assert (scenario_pnl_of_rows(exposures[:0], returns, rows[:0]) == 0.0).all()
