@@ -86,7 +86,7 @@ def simple_returns(prices: Floats, horizon: int = 1) -> Floats:
     return returns
 
 
-def _same_instruments(exposures: Matrix, returns: Floats) -> None:
+def _same_instruments(exposures: Matrix, returns: Floats | npt.NDArray[np.int64]) -> None:
     held, known = exposures.shape[-1], returns.shape[0]
     if held != known:
         raise ValueError(f"returns: expected one row for each of the {held} exposures, got {known}")

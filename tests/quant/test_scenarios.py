@@ -4,7 +4,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from tailstream.quant.scenarios import compound_currency, scenario_pnl, scenario_pnl_live, simple_returns
+from tailstream.quant.scenarios import (
+    compound_currency,
+    scenario_pnl,
+    scenario_pnl_live,
+    scenario_pnl_of_rows,
+    simple_returns,
+)
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -107,3 +113,12 @@ def test_looking_at_prices_in_blocks_changes_no_bit(instruments: int, periods: i
     prices = np.exp(np.random.default_rng(5).normal(size=(instruments, periods)))
     at_once = (prices[:, 1:] - prices[:, :-1]) / prices[:, :-1]
     assert simple_returns(prices).tobytes() == at_once.tobytes()
+
+
+@pytest.mark.parametrize("scenarios", [500, 4_095, 4_096, 20_000])
+def test_a_book_that_holds_some_of_many_instruments_has_the_bits_of_the_plain_sum(scenarios: int) -> None:
+    random = np.random.default_rng(5)
+    returns, exposures = random.normal(size=(30, scenarios)), random.normal(size=22) * 1e6
+    rows = random.permutation(30)[:22]
+    assert (scenario_pnl_of_rows(exposures, returns, rows) == scenario_pnl(exposures, returns[rows])).all()
+    assert (scenario_pnl_of_rows(exposures[:0], returns, rows[:0]) == 0.0).all()
