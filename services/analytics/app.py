@@ -4,6 +4,7 @@ from functools import partial
 
 from contracts.topics import ANALYTICS_LIVE, METRICS, VALUATIONS
 from services.analytics.analyzers import ANALYZERS
+from services.analytics.decode import decode
 from services.analytics.encode import encode
 from services.analytics.engine import Engine
 from services.analytics.settings import AnalyticsSettings
@@ -16,9 +17,8 @@ from tailstream.runtime.service import Service
 def build(settings: AnalyticsSettings) -> Service:
     """One replica of analytics."""
     service = Service("analytics", settings, topics=(*INPUTS, METRICS, VALUATIONS, ANALYTICS_LIVE))
-    service.add(
-        ClosingService(service, settings, engine=partial(make_engine, settings), encode=encode, states=(VALUATIONS,))
-    )
+    make = partial(make_engine, settings)
+    service.add(ClosingService(service, settings, engine=make, decode=decode, encode=encode, states=(VALUATIONS,)))
     return service
 
 

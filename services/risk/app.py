@@ -9,6 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from contracts.topics import BACKTESTS, REPLIES, REQUESTS, RISK, RISK_LIVE
+from services.risk.decode import decode
 from services.risk.encode import encode
 from services.risk.engine import Engine
 from services.risk.settings import RiskSettings
@@ -31,6 +32,7 @@ def build(settings: RiskSettings) -> Service:
             service,
             settings,
             engine=partial(make_engine, settings),
+            decode=decode,
             encode=encode,
             states=(RISK, BACKTESTS),
             requests=REQUESTS,

@@ -12,7 +12,7 @@ from services.risk.terms import Terms
 from tailstream.quant import backtest as quant
 from tailstream.quant.arrays import Floats
 
-TRAFFIC_LIGHT_LEVEL = "0.99"
+TRAFFIC_LIGHT_LEVEL = 0.99
 DECIMALS = 6
 """Of test statistics and probabilities: more would say nothing."""
 
@@ -27,35 +27,47 @@ class _Tested(NamedTuple):
 
 def backtests(past: Past, ids: Sequence[str], terms: Terms, *, realised: bool) -> dict[str, Plain]:
     """Every method at every level over the last closes; ``realised``: the newest of them is this one."""
-    levels, window = terms.var_levels, terms.backtest_window
-    var, es = past.var[-window:], past.es[-window:]
-    actual = _tested(past.actual[-window:], var, es, levels, realised)
-    hypothetical = _tested(past.hypothetical[-window:], var, es, levels, realised)
+    actual, hypothetical = (_tested(pnl, past, terms, realised) for pnl in (past.actual, past.hypothetical))
     observations = np.minimum(actual.tests.observations, hypothetical.tests.observations).tolist()
-    outcomes = zip(ids, observations, _outcomes(actual), _outcomes(hypothetical), strict=True)
-    return {name: _method([str(level) for level in levels], *of_method) for name, *of_method in outcomes}
+    columns = (observations, _outcomes(actual), _outcomes(hypothetical), _lights(past, terms))
+    levels = [str(level) for level in terms.var_levels]
+    return {name: _method(levels, *of_method) for name, *of_method in zip(ids, *columns, strict=True)}
 
 
 def _method(
-    levels: Sequence[str], observations: Sequence[int], actual: Sequence[Plain], hypothetical: Sequence[Plain]
+    levels: Sequence[str],
+    observations: Sequence[int],
+    actual: Sequence[Plain],
+    hypothetical: Sequence[Plain],
+    light: quant.TrafficLight | None,
 ) -> Plain:
     """A MethodBacktest."""
     of_levels = zip(levels, observations, actual, hypothetical, strict=True)
-    by_level = {level: Plain(observations=n, actual=a, hypothetical=h) for level, n, a, h in of_levels}
-    at = by_level.get(TRAFFIC_LIGHT_LEVEL)
-    if at is None:
-        return {"levels": by_level}
-    light = quant.traffic_light(max(at["actual"]["exceptions"], at["hypothetical"]["exceptions"]), at["observations"])
-    return {"levels": by_level} | (
-        {"traffic_light": light.zone, "multiplier": light.multiplier} if light is not None else {}
+    return {
+        "levels": {level: Plain(observations=n, actual=a, hypothetical=h) for level, n, a, h in of_levels},
+        "traffic_light": light.zone if light else None,
+        "multiplier": light.multiplier if light else None,
+    }
+
+
+def _lights(past: Past, terms: Terms) -> list[quant.TrafficLight | None]:
+    """Of every method, by the larger count of its last 250 observations; None where it has fewer."""
+    if TRAFFIC_LIGHT_LEVEL not in terms.var_levels:
+        return [None] * past.var.shape[1]
+    var = past.var[:, :, terms.var_levels.index(TRAFFIC_LIGHT_LEVEL)]
+    actual, hypothetical = (
+        quant.recent(quant.hits(pnl, var), quant.observed(pnl, var)) for pnl in (past.actual, past.hypothetical)
     )
+    exceptions = np.maximum(actual.exceptions, hypothetical.exceptions).tolist()
+    observations = np.minimum(actual.observations, hypothetical.observations).tolist()
+    return list(map(quant.traffic_light, exceptions, observations))
 
 
-def _tested(pnl: Floats, var: Floats, es: Floats, levels: Sequence[float], realised: bool) -> _Tested:
-    tests = quant.backtest(pnl, var, es, levels)
-    newest = slice(-1, None) if realised else slice(0, 0)
-    observed: quant.Bools = np.logical_or.reduce(quant.observed(pnl[newest], var[newest]), axis=0)
-    hit: quant.Bools = np.logical_or.reduce(quant.hits(pnl[newest], var[newest]), axis=0)
+def _tested(pnl: Floats, past: Past, terms: Terms, realised: bool) -> _Tested:
+    window, newest = slice(-terms.backtest_window, None), slice(-1, None) if realised else slice(0, 0)
+    tests = quant.backtest(pnl[window], past.var[window], past.es[window], terms.var_levels)
+    observed: quant.Bools = np.logical_or.reduce(quant.observed(pnl[newest], past.var[newest]), axis=0)
+    hit: quant.Bools = np.logical_or.reduce(quant.hits(pnl[newest], past.var[newest]), axis=0)
     return _Tested(tests, observed, hit)
 
 

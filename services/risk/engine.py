@@ -14,7 +14,7 @@ from services.risk.averages import averaged, losses_of, losses_seen
 from services.risk.backtests import backtests
 from services.risk.live import LiveBooks
 from services.risk.methods import Methods
-from services.risk.past import Past, fitted_at
+from services.risk.past import Past, fitted_at, told
 from services.risk.profit import Exposed
 from services.risk.searches import Found, due, run_all
 from services.risk.simulations import Made, Simulations, seed_of
@@ -89,12 +89,13 @@ class Engine:
         self.release(partition)
         last = None
         for arrival in sorted(published, key=_in_order):
-            event = arrival.event
-            if isinstance(event, RiskBacktested):
-                self._past(event.portfolio_id).backtested(event)
+            event: Any = arrival.event
+            past = self._past(event.portfolio_id)
+            if arrival.topic == BACKTESTS.name:
+                past.backtested(event)
                 self._learn(event.currency, event.fits)
-            elif isinstance(event, RiskMeasured):
-                self._past(event.portfolio_id).measured(event)
+            else:
+                past.measured(event)
                 last = event.period
         return last
 
@@ -206,7 +207,7 @@ class Engine:
         }
         fits = past.fits | fitted_at(period, found.fits) | shared
         return {
-            "fits": {name: fit for name, fit in fits.items() if name in self._methods.all},
+            "fits": {name: told(fit) for name, fit in fits.items() if name in self._methods.all},
             "stressed_window": found.era if found.searched else past.stressed_window,
             "stressed_at": period if found.searched else past.stressed_at,
         }
@@ -295,12 +296,11 @@ class Engine:
 
 def _in_order(arrival: Arrival) -> tuple[str, bool]:
     """By period; of one close the backtest first, because it is of the measurement before."""
-    return _period(arrival), isinstance(arrival.event, RiskMeasured)
+    return _period(arrival), arrival.topic != BACKTESTS.name
 
 
 def _period(arrival: Arrival) -> str:
-    assert isinstance(arrival.event, RiskMeasured | RiskBacktested)
-    return arrival.event.period or ""
+    return arrival.event.period  # type: ignore[union-attr, no-any-return]  # whatever it was read as
 
 
 def _pnl(value: float | None, before: str) -> Figure:

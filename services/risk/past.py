@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from contracts.risk import FittedAt, MethodRisk, RiskBacktested, RiskMeasured
+from services.risk.tail import Plain
 from tailstream.quant.arrays import Floats
 from tailstream.quant.var import Fit
 
 
 class Past:
     """A fold of the portfolio's own measurements and backtests, oldest first: running and restoring are the same.
+
+    Events come as they were made, or as much of them as was read back.
 
     Forecasts and what came of them are fractions of NAV when the forecast was made (of gross exposure where NAV was not
     positive), so that a book that grew compares with itself. NaN stands for what was not known.
@@ -24,9 +27,10 @@ class Past:
         self._window = window
         self._periods: list[str] = []
         self._first = 0
-        shape = (2 * window, len(self._ids), len(self._levels))
+        self._room = window + window // 8
+        shape = (self._room, len(self._ids), len(self._levels))
         self._var, self._es = np.empty(shape), np.empty(shape)
-        self._actual, self._hypothetical = np.empty(2 * window), np.empty(2 * window)
+        self._actual, self._hypothetical = np.empty(self._room), np.empty(self._room)
         self._forecast: RiskMeasured | None = None
         self.weights: dict[str, float] = {}
         self.fits: dict[str, FittedAt] = {}
@@ -138,3 +142,8 @@ def fitted_at(period: str, fits: Mapping[str, Fit]) -> dict[str, FittedAt]:
         name: FittedAt(period=period, status=fit.status, reason=fit.reason, parameters=dict(fit.parameters))
         for name, fit in fits.items()
     }
+
+
+def told(fit: FittedAt) -> Plain:
+    """A fit as the next event tells it again."""
+    return {"period": fit.period, "status": fit.status, "reason": fit.reason, "parameters": dict(fit.parameters)}

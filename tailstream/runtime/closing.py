@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import structlog
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 
-from contracts.event import Arrival, Event, Measured
+from contracts.event import Arrival, Event
 from contracts.topics import (
     ACTIONS,
     CLOSES,
@@ -26,7 +26,6 @@ from contracts.topics import (
 )
 from tailstream.fold.work import Steps, Work
 from tailstream.fold.world import Refusal, World
-from tailstream.runtime.decoding import decode
 from tailstream.runtime.failpoints import failpoint
 from tailstream.runtime.inlets import At, Beginning, BroadcastReader, Since, Start, subscribe
 from tailstream.runtime.outlets import ShardOutlet
@@ -73,6 +72,7 @@ Answer = Callable[[Event], Steps]
 """The reply to a request, as events; for the owner of the shard that the request is about."""
 
 
+Decoder = Callable[[Sequence[Record], int], tuple[list[Arrival], list[Rejected]]]
 Encoder = Callable[[Event, str], Emission]
 
 
@@ -85,6 +85,7 @@ class ClosingService(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
         settings: ClosingSettings,
         *,
         engine: Callable[[int], ClosingEngine],
+        decode: Decoder,
         encode: Encoder,
         states: Sequence[Topic],
         requests: Topic | None = None,
@@ -96,6 +97,7 @@ class ClosingService(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
         self._service = service
         self._settings = settings
         self._make_engine = engine
+        self._decode_by = decode
         self._encode = encode
         self._states = tuple(states)
         self._requests = requests
@@ -161,6 +163,9 @@ class ClosingService(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
         waiting = sorted(partition for partition, owner in self._owners.items() if not owner.restored)
         return f"shards {waiting} to be restored" if waiting else None
 
+    def _decode(self, records: Sequence[Record]) -> tuple[list[Arrival], list[Rejected]]:
+        return self._decode_by(records, self._service.partitions)
+
     async def _read_instruments(self) -> At:
         """Take in every instrument before any price, which is refused while its instrument is unknown."""
         records = await read_back(self._settings, Shard(INSTRUMENTS.name, 0))
@@ -172,12 +177,10 @@ class ClosingService(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
         offsets: list[int] = []
         for partition in range(self._service.partitions):
             tail = await read_tail(self._settings, Shard(self._states[0].name, partition), bool, first=100)
-            arrivals, _ = decode(tail[-1:], self._service.partitions)
+            arrivals, _ = self._decode(tail[-1:])
             if not arrivals:
                 return 0
-            offsets += [
-                a.event.inputs.close_offset for a in arrivals if isinstance(a.event, Measured) and a.event.inputs
-            ]
+            offsets += [_closed_at(arrival) for arrival in arrivals]
         return max(0, min(offsets) - self._engine.world.needed_rows)
 
     # -- what comes in -------------------------------------------------------------------------------------------
@@ -186,7 +189,7 @@ class ClosingService(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
         """Membership only: the holdings' partitions stay paused."""
 
     async def _on_records(self, records: Sequence[Record]) -> None:
-        arrivals, rejected = decode(records, self._service.partitions)
+        arrivals, rejected = self._decode(records)
         by_place = {(r.topic, r.partition, r.offset): r for r in records}
         self._closes.update({r.offset: r for r in records if r.topic == CLOSES.name})
         for arrival in arrivals:
@@ -260,12 +263,12 @@ class ClosingService(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
         await self._reader.caught_up.wait()
 
         def enough(records: list[Record]) -> bool:
-            return self._engine.enough(decode(records, self._service.partitions)[0])
+            return self._engine.enough(self._decode(records)[0])
 
         published: list[Arrival] = []
         for topic in self._states:
             records = await read_tail(self._settings, Shard(topic.name, owner.partition), enough)
-            arrivals, rejected = decode(records, self._service.partitions)
+            arrivals, rejected = self._decode(records)
             published += arrivals
             await self._service.quarantine.put(rejected)
         failpoint("shard.restoring", f"{self._service.name} shard {owner.partition}")
@@ -401,6 +404,12 @@ class _Owner:
         self.released = asyncio.Event()
         self.restored = False
         self.task: asyncio.Task[None] | None = None
+
+
+def _closed_at(arrival: Arrival) -> int:
+    """The offset of the close that a closing output is of."""
+    offset: int = arrival.event.inputs.close_offset  # type: ignore[union-attr]  # every closing output has inputs
+    return offset
 
 
 def _rejected(record: Record, refusal: Refusal) -> Rejected:

@@ -1,9 +1,11 @@
 """From raw records to events at their place in the log: a bad record costs one record, a bad price one price."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
+import msgspec
 from pydantic import ValidationError
 
 from contracts.event import Arrival, Event
@@ -14,12 +16,21 @@ _QUOTING = frozenset({PRICES.name, CLOSES.name})
 _SHOWN_CHARACTERS_MAX = 200
 
 
-def decode(records: Sequence[Record], partitions: int) -> tuple[list[Arrival], list[Rejected]]:
-    """The events of ``records``, in order, and what is refused of them, each with its reason."""
+Reader = Callable[[bytes], Any]
+"""Makes of a record's value what stands for its event; raises ``msgspec.DecodeError`` where it cannot."""
+
+
+def decode(
+    records: Sequence[Record], partitions: int, readers: Mapping[str, Reader] = MappingProxyType({})
+) -> tuple[list[Arrival], list[Rejected]]:
+    """The events of ``records``, in order, and what is refused of them, each with its reason.
+
+    Values are read as their topic's contract says, or by the topic's own of ``readers``.
+    """
     arrivals: list[Arrival] = []
     rejected: list[Rejected] = []
     for record in records:
-        event, refusals = _read(record)
+        event, refusals = _read(record, readers.get(record.topic))
         rejected += refusals
         if event is None and refusals:
             continue
@@ -31,11 +42,15 @@ def decode(records: Sequence[Record], partitions: int) -> tuple[list[Arrival], l
     return arrivals, rejected
 
 
-def _read(record: Record) -> tuple[Event | None, list[Rejected]]:
+def _read(record: Record, reader: Reader | None) -> tuple[Event | None, list[Rejected]]:
     if record.value is None:
         return _tombstone(record)
     try:
+        if reader is not None:
+            return reader(record.value), []
         return BY_NAME[record.topic].event.from_json(record.value), []
+    except msgspec.DecodeError as error:
+        return None, [Rejected(record, str(error))]
     except ValidationError as error:
         if record.topic in _QUOTING:
             return _without_bad_prices(record, error)
