@@ -142,7 +142,7 @@ class LevelBacktest(Part):
 
 
 class MethodBacktest(Part):
-    """One method at all levels; ``traffic_light`` is of the 99 % VaR over the last 250 closes."""
+    """One method at all levels; ``traffic_light`` is of the 99 % VaR over the last 250 observations."""
 
     levels: dict[str, LevelBacktest]
     traffic_light: Literal["green", "amber", "red"] | None = None

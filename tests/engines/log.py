@@ -9,7 +9,7 @@ from contracts.analytics import AnalyticsComputed, PortfolioValued
 from contracts.event import Arrival, Basis, Cut, Event, Measured
 from contracts.market import InstrumentDefined, PeriodClosed, PricesObserved
 from contracts.portfolio import HoldingsReplaced, PortfolioDefined
-from contracts.risk import RiskBacktested, RiskMeasured
+from contracts.risk import RiskBacktested, RiskMeasured, WhatIfMeasured, WhatIfRequested
 from contracts.topics import (
     BACKTESTS,
     CLOSES,
@@ -25,6 +25,7 @@ from contracts.topics import (
 )
 from services.analytics.analyzers import ANALYZERS, Analyzer
 from services.analytics.engine import Engine as Analytics
+from services.risk.decode import READERS
 from services.risk.engine import Engine as Risk
 from services.risk.stress import StressBook
 from services.risk.terms import Terms
@@ -171,10 +172,14 @@ def risk(
     kept: int = 1_024,
     measured_by: Mapping[str, Method] | None = None,
     coverage: float = 0.95,
+    history: int | None = None,
     stress: StressBook = StressBook(),  # noqa: B008  # it is frozen
     **asked: Any,
 ) -> Risk:
-    """Risk over so many scenarios, at two levels; ``asked`` are other terms."""
+    """Risk over so many scenarios, at two levels; ``asked`` are other terms.
+
+    ``history`` is how far back the market's window reaches, as far as the scenarios do unless told.
+    """
     terms = {
         "var_levels": LEVELS,
         "scenario_window": window,
@@ -189,7 +194,7 @@ def risk(
         "stressed_every": 2,
     }
     return Risk(
-        world(window=window, stale=stale, kept=kept),
+        world(window=history or window, stale=stale, kept=kept),
         methods(minimum) if measured_by is None else measured_by,
         Terms(**(terms | asked)),
         stress,
@@ -237,7 +242,7 @@ class Replica:
         for event in published:
             if topic_of(event) is topic:
                 shard = partition_of(event.portfolio_id)
-                read = topic.event.from_json(event.to_json())
+                read = READERS.get(topic.name, topic.event.from_json)(event.to_json())
                 found[shard].append(Arrival(topic.name, shard, len(found[shard]), event.portfolio_id, read))
         return found
 
@@ -265,6 +270,16 @@ class Replica:
             world.trim()
         return self
 
+    def ask(self, portfolio_id: str, **trades: float) -> WhatIfMeasured:
+        """What the risk of the portfolio would be after the trades."""
+        asked = WhatIfRequested(
+            request_id="r1", portfolio_id=portfolio_id, requested_by="test", requested_at=FIRST_DAY, trades=trades
+        )
+        assert isinstance(self.engine, Risk)
+        (answer,) = (event for events in on_the_spot(self.engine.answer(asked)) for event in events)
+        assert isinstance(answer, WhatIfMeasured)
+        return answer
+
     def refresh(self) -> "Replica":
         """Measure the books between closes."""
         for events in on_the_spot(self.engine.live()):
@@ -275,6 +290,15 @@ class Replica:
 def measured(engine: Engine, log: Log) -> Replica:
     """A replica that has read the log and measured all of its closes."""
     return Replica(engine).adopt().read(log.arrivals).measure()
+
+
+def measured_last(engine: Engine, log: Log) -> Replica:
+    """A replica that has read the log and measured the last of its closes alone, as if the others were published."""
+    replica = Replica(engine).read(log.arrivals)
+    market = engine.world.market
+    for shard in replica.shards:
+        engine.world.adopt(shard, market.point(market.end - 2).period if market.end > 1 else None)
+    return replica.measure()
 
 
 def topic_of(event: Measured) -> Topic:
@@ -325,6 +349,11 @@ def analyzed(replica: Replica, portfolio_id: str, analyzer: str) -> list[Analyti
 def risked(replica: Replica, portfolio_id: str) -> list[RiskMeasured]:
     """The risk of one portfolio, close by close."""
     return [e for e in replica.events if isinstance(e, RiskMeasured) and e.portfolio_id == portfolio_id]
+
+
+def backtested(replica: Replica, portfolio_id: str) -> list[RiskBacktested]:
+    """The backtests of one portfolio, close by close."""
+    return [e for e in replica.events if isinstance(e, RiskBacktested) and e.portfolio_id == portfolio_id]
 
 
 def in_queues(arrivals: Sequence[Arrival]) -> dict[tuple[str, int], list[Arrival]]:

@@ -61,7 +61,7 @@ def long_log(closes: int, *, seed: int = 3, gaps: Sequence[int] = ()) -> Log:
 
 def last(of: Log, name: str = "a", **settings: Any) -> RiskMeasured:
     """The newest risk of ``name``."""
-    return log.risked(log.measured(log.risk(**settings), of), name)[-1]
+    return log.risked(log.measured_last(log.risk(**settings), of), name)[-1]
 
 
 def real(**settings: Any) -> dict[str, Any]:
