@@ -16,6 +16,8 @@ CLOCK_AND_CHANCE = (
     "datetime.now", "datetime.utcnow", "datetime.today", "date.today", "time.time", "time.monotonic",
     "time.perf_counter", "time.sleep", "uuid1", "uuid4", "random", "np.random", "numpy.random", "secrets", "os.urandom",
 )  # fmt: skip
+SEEDED = ("numpy.random.Generator", "numpy.random.PCG64DXSM")
+"""What draws lots the same way from the same seed; `test_whatever_is_drawn_is_drawn_from_a_seed` sees to the seed."""
 OUTSIDE_WORLD = ("logging", "structlog", "print", "open", "os.environ", "asyncio", "socket", "subprocess")
 PURE = [*modules("tailstream/quant"), *modules("tailstream/fold"), *modules("services/analytics/analyzers")]
 
@@ -26,12 +28,20 @@ def engines() -> list[Path]:
     return [module for module in modules("services") if module.name == "engine.py"]
 
 
-def uses(module: Path, forbidden: tuple[str, ...]) -> list[str]:
+def uses(module: Path, forbidden: tuple[str, ...], *, but: tuple[str, ...] = ()) -> list[str]:
     return [
         f"{module}:{line}: {name}"
         for line, name in names_used(module)
         if any(name == word or name.startswith(f"{word}.") or name.endswith(f".{word}") for word in forbidden)
+        and name not in but
     ]
+
+
+def unseeded(module: Path) -> list[str]:
+    """Sources of lots that are made without a seed."""
+    calls = [node for node in ast.walk(tree(module)) if isinstance(node, ast.Call) and not node.args]
+    names = {name.rpartition(".")[2] for name in SEEDED}
+    return [f"{module}:{call.lineno}" for call in calls if isinstance(call.func, ast.Name) and call.func.id in names]
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -46,7 +56,12 @@ def test_there_are_five_services() -> None:
 
 @pytest.mark.parametrize("module", [*engines(), *PURE], ids=str)
 def test_what_is_pure_reads_no_clock_and_draws_no_lots(module: Path) -> None:
-    assert uses(module, CLOCK_AND_CHANCE) == []
+    assert uses(module, CLOCK_AND_CHANCE, but=SEEDED) == []
+
+
+@every_module
+def test_whatever_is_drawn_is_drawn_from_a_seed(module: Path) -> None:
+    assert unseeded(module) == []
 
 
 @pytest.mark.parametrize("module", [*engines(), *PURE], ids=str)
@@ -82,13 +97,23 @@ def test_a_module_and_what_it_offers_say_what_they_are_for(module: Path) -> None
 @every_module
 def test_no_module_holds_a_stub_or_a_note_to_its_author(module: Path) -> None:
     assert uses(module, ("NotImplementedError", "breakpoint", "pdb")) == []
-    assert re.findall(r"\b(TODO|FIXME|XXX|HACK)\b", (ROOT / module).read_text()) == []
+    text = (ROOT / module).read_text().replace('"XXX"', "")  # ISO 4217: no currency
+    assert re.findall(r"\b(TODO|FIXME|XXX|HACK)\b", text) == []
 
 
 @pytest.mark.parametrize(
     "text",
-    ["import random", "from uuid import uuid4", "x = datetime.now()", "x = dt.datetime.now(UTC)", "np.random.normal()"],
-)
+    [
+        "import random", "from uuid import uuid4", "x = datetime.now()", "x = dt.datetime.now(UTC)",
+        "np.random.normal()", "from numpy.random import default_rng",
+    ],
+)  # fmt: skip
 def test_the_look_for_clocks_and_chance_finds_them(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.architecture.source.tree", lambda _: ast.parse(text))
-    assert uses(Path("made_up.py"), CLOCK_AND_CHANCE)
+    assert uses(Path("made_up.py"), CLOCK_AND_CHANCE, but=SEEDED)
+
+
+def test_the_look_for_seeds_finds_what_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "from numpy.random import PCG64DXSM, Generator\na = Generator(PCG64DXSM())\nb = Generator(PCG64DXSM(seed))"
+    monkeypatch.setattr("tests.architecture.test_source.tree", lambda _: ast.parse(text))
+    assert unseeded(Path("made_up.py")) == ["made_up.py:2"]
