@@ -64,10 +64,9 @@ def kendall(returns: Floats) -> Floats:
 def normal_scores(returns: Floats) -> Floats:
     """The correlation of `Phi^-1(rank / (T + 1))` between the rows of returns (n, T), (n, n), 1 on the diagonal.
 
-    Ties have their mean rank; a row without two different values goes with nothing.
+    Ties have their mean rank. A row without two different values has no other score than 0 and goes with nothing.
     """
     scores = ndtri(rankdata(returns, axis=1) / (returns.shape[1] + 1))
-    scores[np.ptp(returns, axis=1) == 0.0] = 0.0
     return _unit_diagonal(_products(scores))
 
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 from scipy.signal import lfilter
 
-from tailstream.quant.arrays import Floats
+from tailstream.quant.arrays import ZERO_DISPERSION, Floats
 from tailstream.quant.var.estimate import MINIMUM_OBSERVATIONS, Estimate, Simulation, Window, expect_minimum
 from tailstream.quant.var.simulation import estimate_alone, simulated_estimate, simulation_declined
 
@@ -20,7 +20,8 @@ class Filtered:
 
     Both are predictive EWMA volatilities, d the `decay`: `sigma_(t+1)^2 = d sigma_t^2 + (1 - d) r_t^2`, so that
     `sigma_t` is made of the returns before t, seeded with the mean square of the first 20. Where an instrument did
-    not move before t, `sigma_t` is 0 and its return stays as it is. Hull & White (1998), Barone-Adesi et al. (1999).
+    not move before t, there is no `sigma_t` to divide by, and its return stays as it is.
+    Hull & White (1998), Barone-Adesi, Giannopoulos & Vosper (1999).
     """
 
     minimum_observations: int = MINIMUM_OBSERVATIONS
@@ -52,10 +53,11 @@ class Filtered:
 
 
 def _rescaling(returns: Floats, decay: float) -> Floats:
-    """`sigma_next / sigma_t` (n, T); 1 where there is no `sigma_t`."""
+    """`sigma_next / sigma_t` (n, T); 1 where `sigma_t` is nothing beside the largest return of the instrument."""
     deviations = _predicted_deviations(returns, decay)
     before, ahead = deviations[:, :-1], deviations[:, -1:]
-    return np.divide(ahead, before, out=np.ones_like(returns), where=before > 0.0)
+    negligible = ZERO_DISPERSION * np.abs(returns).max(axis=1, keepdims=True)
+    return np.divide(ahead, before, out=np.ones_like(returns), where=before > negligible)
 
 
 def _predicted_deviations(returns: Floats, decay: float) -> Floats:

@@ -25,7 +25,7 @@ def margin_quantiles(returns: Floats, probabilities: Floats) -> Floats:
 
 def _with_tail(quantiles: Floats, ascending: Floats, exceeded: Floats) -> Floats:
     """Ascending quantiles, each exceeded with the probability `exceeded`, with a Pareto tail at their upper end."""
-    threshold = _ninetieth_percentile(ascending)
+    threshold = float(np.interp(0.9 * (ascending.size - 1), np.arange(ascending.size), ascending))
     excesses = ascending[ascending > threshold] - threshold
     if excesses.size < EXCESSES_MIN:
         return quantiles
@@ -33,8 +33,3 @@ def _with_tail(quantiles: Floats, ascending: Floats, exceeded: Floats) -> Floats
     inside = int(np.count_nonzero(exceeded >= share))
     tail = threshold + quantile(probability_weighted(excesses), exceeded[inside:] / share)
     return np.append(np.minimum(quantiles[:inside], threshold), tail)
-
-
-def _ninetieth_percentile(ascending: Floats) -> float:
-    """Type 7, at a place that is exact where it is whole: rounded, an observation would exceed itself by nothing."""
-    return float(np.interp(9 * (ascending.size - 1) / 10, np.arange(ascending.size), ascending))

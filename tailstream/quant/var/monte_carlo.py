@@ -119,11 +119,11 @@ def _scenarios(market: _Market, shocks: Floats) -> Floats:
 
 def _fitted_degrees(standardised: Floats) -> float:
     squares = standardised * standardised
-    return fit_degrees(lambda df: _log_likelihood(df, squares))
+    return fit_degrees(lambda df: log_likelihood(df, squares))
 
 
-def _log_likelihood(df: float, squares: Floats) -> float:
-    """Of t distributions with variance 1 at standardised returns, of which the squares are given."""
+def log_likelihood(df: float, squares: Floats) -> float:
+    """Of t distributions with variance 1, df > 2, at standardised returns of which the squares are given."""
     constant = math.lgamma((df + 1.0) / 2.0) - math.lgamma(df / 2.0) - math.log(math.pi * (df - 2.0)) / 2.0
     tails = float(np.add.reduce(np.log1p(squares / (df - 2.0)), axis=None))
     return squares.size * constant - (df + 1.0) / 2.0 * tails
