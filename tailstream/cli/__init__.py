@@ -28,6 +28,7 @@ COMMANDS = {
     "var": Mounted("var", "Value at Risk and Expected Shortfall, from a file."),
     "backtest": Mounted("backtest", "Methods of VaR against what came, from a file."),
     "metrics": Mounted("metrics", "How series did, from a file."),
+    "explain": Mounted("explain", "A published figure: recomputed from the log, compared, and what it is made of."),
     "topics": Mounted("topics", "The topics of the bus, against what they should be.", is_group=True),
     "quarantine": Mounted("quarantine", "Refused records: look, repair, put back.", is_group=True),
     "limits": Mounted("limits", "Limits as code.", is_group=True),

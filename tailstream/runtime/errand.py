@@ -38,8 +38,8 @@ def bus_settings() -> ServiceSettings:
         raise ConfigurationError(f"TAILSTREAM_ environment: {explain(error)}") from error
 
 
-def answered(address: str, errand: Coroutine[Any, Any, Answer]) -> Answer:
-    """Run the errand to its end, on an event loop of its own.
+def answered(address: str, errand: Coroutine[Any, Any, Answer], seconds_max: float = SECONDS_MAX) -> Answer:
+    """Run the errand to its end, on an event loop of its own; one that takes long may have more ``seconds_max``.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def answered(address: str, errand: Coroutine[Any, Any, Answer]) -> Answer:
     """
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the one error below says it
     try:
-        return asyncio.run(asyncio.wait_for(errand, SECONDS_MAX))
+        return asyncio.run(asyncio.wait_for(errand, seconds_max))
     except (KafkaError, OSError, TimeoutError) as error:
         said = str(error) or type(error).__name__
         raise BrokerAway(f"kafka at {address} (TAILSTREAM_KAFKA) does not answer: {said}") from error

@@ -1,0 +1,240 @@
+"""``tailstream explain`` in a process of its own, on real Kafka and PostgreSQL: a figure of long ago, bit for bit."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+from contracts.event import Cut
+from contracts.market import PeriodClosed
+from contracts.portfolio import HoldingsReplaced, PortfolioDefined
+from contracts.topics import BACKTESTS, CLOSES, DEFINITIONS, HOLDINGS, INSTRUMENTS, METRICS, RISK, VALUATIONS, Topic
+from services.analytics import app as analytics
+from services.analytics.encode import encode as encode_analytics
+from services.analytics.settings import AnalyticsSettings
+from services.risk import app as risk
+from services.risk.encode import encode as encode_risk
+from services.risk.settings import RiskSettings
+from tailstream.cli.db import migrate
+from tailstream.fold.work import on_the_spot
+from tailstream.runtime.closing import ClosingEngine, Encoder
+from tailstream.runtime.records import Emission, Shard, partition_of
+from tailstream.runtime.restore import read_back
+from tailstream.runtime.settings import ServiceSettings
+from tailstream.sources.history import load_history, priced
+from tailstream.sources.instruments import instruments
+from tailstream.sources.session import closing
+from tailstream.stack import Addresses
+from tests.conftest import PARTITIONS
+from tests.recorded import publish
+from tests.simulation.story import Log
+
+TAILSTREAM = Path(sys.executable).with_name("tailstream")
+DEADLINE_SECONDS = 90.0
+FIRST_DAY = 4_000
+"""Of the history's days: early 2006, when everything is quoted."""
+TRADED_EVERY = 10
+SHORT = {
+    "scenario_window": 60, "fit_window": 80, "scenarios_min": 40, "history_periods": 250, "horizons": (2,),
+    "stressed_window": 50, "stressed_every": 20, "analytics_window": 20,
+}  # fmt: skip
+"""Windows that a short story fills."""
+METHODS = ("historical", "age_weighted", "normal", "student_t")
+
+
+@dataclass(frozen=True)
+class Told:
+    """A log of closes and books, and all that analytics and risk publish of it."""
+
+    settings: Mapping[str, Any]
+    inputs: tuple[Emission, ...]
+    outputs: tuple[Emission, ...]
+    newest_holdings: tuple[Emission, ...]
+    """Versions after the last close, under which compaction buries the others."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The windows as the services have them; not the methods, which every event names."""
+        return {f"TAILSTREAM_{name.upper()}": json.dumps(value) for name, value in self.settings.items()}
+
+    @cached_property
+    def periods(self) -> list[str]:
+        return [PeriodClosed.from_json(e.value or b"").period for e in self.inputs if e.topic is CLOSES]
+
+    def output(self, topic: Topic, portfolio_id: str, period: str) -> Emission:
+        wanted = f'"period":"{period}"'.encode()
+        return next(
+            e for e in self.outputs if e.topic is topic and e.key == portfolio_id and wanted in (e.value or b"")
+        )
+
+    def altered(self, period: str, instrument: str) -> "Told":
+        """The same log with one price of one close one per cent higher."""
+        return replace(self, inputs=tuple(_altered(e, period, instrument) for e in self.inputs))
+
+
+def _altered(emission: Emission, period: str, instrument: str) -> Emission:
+    if emission.topic is not CLOSES:
+        return emission
+    close = PeriodClosed.from_json(emission.value or b"")
+    if close.period != period:
+        return emission
+    prices = {**close.prices, instrument: close.prices[instrument] * 1.01}
+    return emission._replace(value=close.model_copy(update={"prices": prices}).to_json())
+
+
+def tell(warm_up: int, measured: int, settings: Mapping[str, Any]) -> Told:
+    """``warm_up`` closes without books, then ``measured`` ones with two traded books, their desk and a lone one."""
+    history = load_history()
+    log = Log(PARTITIONS, None)
+    for instrument in instruments(history):
+        log.append(INSTRUMENTS, instrument.instrument_id, instrument)
+    for at in range(warm_up + measured):
+        day = FIRST_DAY + at
+        if at == warm_up:
+            _define(log)
+        if at >= warm_up and (at - warm_up) % TRADED_EVERY == 0:
+            _trade(log, 1 + (at - warm_up) // TRADED_EVERY, closing(history.dates[day]))
+        prices = priced(history.instruments, history.closes[day])
+        date = history.dates[day]
+        close = PeriodClosed(source="test", period=date.isoformat(), as_of=closing(date), prices=prices, cut=_cut(log))
+        log.append(CLOSES, "test", close)
+    outputs = tuple(_measured(log, settings))
+    count = len(log.emissions)
+    inputs = tuple(log.emissions)
+    _trade(log, 10_000, closing(history.dates[FIRST_DAY + warm_up + measured]))
+    return Told(settings, inputs, outputs, tuple(log.emissions[count:]))
+
+
+def _define(log: Log) -> None:
+    for name, currency, parent in (
+        ("desk", "EUR", None),
+        ("a", "USD", "desk"),
+        ("b", "EUR", "desk"),
+        ("c", "USD", None),
+    ):
+        log.append(
+            DEFINITIONS,
+            name,
+            PortfolioDefined(portfolio_id=name, name=name, base_currency=currency, parent=parent),
+            name,
+        )
+
+
+def _trade(log: Log, version: int, when: Any) -> None:
+    held = {
+        "a": ({"AAPL": 100.0 + version, "KO": 500.0, "XOM": -200.0 * version}, {"USD": 10_000.0, "EUR": 5_000.0}),
+        "b": ({"JPM": 300.0, "KO": -50.0 - version}, {"EUR": 20_000.0}),
+        "c": ({"MSFT": 1_000.0, "SP500": 3.0 * version}, {"USD": 1_000.0}),
+    }
+    for name, (positions, cash) in held.items():
+        holdings = HoldingsReplaced(
+            portfolio_id=name,
+            version=version,
+            effective_at=when,
+            positions=positions,
+            cash=cash,
+            external_flow=100.0 if version > 1 else 0.0,
+        )
+        log.append(HOLDINGS, name, holdings, name)
+
+
+def _cut(log: Log) -> Cut:
+    return Cut(
+        holdings=tuple(log.end(HOLDINGS, p) for p in range(PARTITIONS)),
+        definitions=tuple(log.end(DEFINITIONS, p) for p in range(PARTITIONS)),
+        instruments=log.end(INSTRUMENTS, 0),
+        actions=0,
+    )
+
+
+def _measured(log: Log, settings: Mapping[str, Any]) -> Iterator[Emission]:
+    engines: tuple[tuple[ClosingEngine, Encoder], ...] = (
+        (analytics.make_engine(AnalyticsSettings(**settings), PARTITIONS), encode_analytics),
+        (risk.make_engine(RiskSettings(**settings, var_methods=METHODS), PARTITIONS), encode_risk),
+    )
+    for engine, encode in engines:
+        world = engine.world
+        for arrival in log.arrivals:
+            world.fold(arrival)
+        for topic, partition, end in log.ends():
+            world.read_to(topic, partition, end)
+        world.open()
+        for partition in range(PARTITIONS):
+            for row in range(world.opened):
+                for events in on_the_spot(engine.close(partition, row)):
+                    yield from (encode(event, "test") for event in events)
+
+
+@pytest.fixture(scope="module")
+def told() -> Told:
+    return tell(60, 160, SHORT)
+
+
+@pytest.fixture
+def settings(addresses: Addresses, prefix: str) -> ServiceSettings:
+    return ServiceSettings(kafka=addresses.kafka, topic_prefix=prefix)
+
+
+async def put(settings: ServiceSettings, told: Told) -> None:
+    await publish(settings, told.inputs)
+    await publish(settings, told.outputs)
+
+
+def explain(
+    settings: ServiceSettings, told: Told, *arguments: str, **environment: str
+) -> "subprocess.CompletedProcess[str]":
+    """Run ``tailstream explain`` in a fresh process."""
+    bus = {"TAILSTREAM_KAFKA": settings.kafka, "TAILSTREAM_TOPIC_PREFIX": settings.topic_prefix}
+    clean = {name: value for name, value in os.environ.items() if name != "TAILSTREAM_POSTGRES"}
+    return subprocess.run(
+        [TAILSTREAM, "explain", *arguments],
+        env=clean | told.environment | bus | environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+
+
+def document(answer: "subprocess.CompletedProcess[str]", code: int) -> dict[str, Any]:
+    assert answer.returncode == code, answer.stdout + answer.stderr
+    return json.loads(answer.stdout)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("topic", [RISK, BACKTESTS, VALUATIONS, METRICS], ids=lambda topic: topic.name)
+async def test_an_event_of_a_hundred_closes_ago_comes_out_the_same(
+    settings: ServiceSettings, told: Told, topic: Topic
+) -> None:
+    await put(settings, told)
+    event = told.output(topic, "desk", told.periods[-101])
+    found = document(explain(settings, told, str(event.event_id), "--json"), 0)
+    assert found["same"]
+    assert (found["differences"], found["doubts"], found["altered"]) == ([], [], None)
+    assert {one["name"] for one in found["holdings"]} == {"AAPL", "KO", "XOM", "JPM", "cash:USD", "cash:EUR"}
+
+
+async def test_the_chain_leads_from_holdings_by_dated_scenarios_to_the_published_value_at_risk(
+    settings: ServiceSettings, told: Told
+) -> None:
+    await put(settings, told)
+    period = told.periods[-50]
+    found = document(explain(settings, told, "a", "--as-of", period, "--json"), 0)
+    event = json.loads(told.output(RISK, "a", period).value or b"")
+    assert found["event_id"] == event["event_id"]
+    tail = found["tail"]
+    (var,) = [one for one in tail["worst"] if one["is_var"]]
+    assert var["loss"] == event["methods"]["historical"]["levels"]["0.99"]["var"]
+    assert (tail["scenarios"], tail["rank"]) == (60, 1)
+    assert all(one["period"] in told.periods[-110:-49] for one in tail["worst"])
+    assert {one["worst"] for one in tail["worst"]} <= {one["name"] for one in found["holdings"]}
