@@ -1,18 +1,27 @@
 """Risk between closes: all books at once, and what that must have in common with a close."""
 
+from fractions import Fraction
 from itertools import pairwise
+from random import Random
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from contracts.event import Basis
 from contracts.market import PeriodClosed
 from contracts.risk import RiskMeasured
+from services.risk import matrix
+from services.risk.live import EVENTS_AT_ONCE, LiveBooks
+from services.risk.matrix import Line
+from services.risk.positions import Total
+from tailstream.fold.work import on_the_spot
+from tailstream.fold.world import World
 from tests.engines import log
 from tests.engines.drawn import logs
-from tests.engines.log import Log, Prices, Replica
+from tests.engines.log import LEVELS, Log, Prices, Replica
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -125,6 +134,98 @@ def test_each_state_of_the_board_is_measured_once_and_in_the_owned_shards_alone(
     assert {event.portfolio_id for event in read.live[1:]} >= {"a", "b"}
 
 
+def test_a_change_of_holdings_alone_is_measured_in_its_portfolio_and_in_those_above_it() -> None:
+    of = desk()
+    of.slice(PRICES)
+    read = replica(of)
+    start = len(of.arrivals)
+    of.hold("a", {"A": 11.0, "new": 1.0}, USD=100.0)
+    of.hold("c", {"A": 1.0})
+    of.hold("a", {"A": 12.0}, version=1)
+    read.live.clear()
+    read.read(of.arrivals[start:]).refresh().refresh()
+    assert sorted((event.portfolio_id, event.uncovered) for event in read.live) == [("a", ("new",)), ("x", ("new",))]
+    read.live.clear()
+    of.hold("a", {"A": 12.0}, version=9)
+    read.read(of.arrivals[-1:]).refresh()
+    assert {name: event.nav.value for name, event in live(read).items()} == {
+        "a": 120.0,
+        "x": pytest.approx(120.0 + 7.0 * 3.0 * 1.1 + 11.0 * 1.1 + 13.0, rel=1e-12),
+    }
+
+
+def test_holdings_that_change_while_a_close_waits_for_prices_count_at_the_next_slice() -> None:
+    of = desk()
+    of.slice(PRICES)
+    read = replica(of)
+    start = len(of.arrivals)
+    of.close_at(PRICES)
+    of.hold("a", USD=5.0)
+    read.live.clear()
+    read.read(of.arrivals[start:]).measure().refresh()
+    assert read.live == []
+    of.slice(PRICES)
+    read.read(of.arrivals[-1:]).refresh()
+    assert live(read)["a"].nav.value == 5.0
+
+
+def test_an_instrument_that_is_defined_anew_is_measured_anew() -> None:
+    of = desk()
+    of.slice(PRICES)
+    read = replica(of)
+    before = live(read)["a"].gross.value
+    of.instruments("A", multiplier=2.0)
+    read.read(of.arrivals[-1:]).refresh()
+    assert live(read)["a"].gross.value == pytest.approx((before or 0.0) + 100.0, rel=1e-12)
+
+
+def test_what_was_sold_for_good_leaves_nothing_behind_in_the_sum() -> None:
+    of = desk()
+    of.slice(PRICES)
+    of.portfolio("d", parent="x")
+    for held in (0.1, 1e308, 0.3, 1e308):
+        of.hold("a", {"A": 1.0, "unknown": held})
+        of.hold("d", {"unknown": 1e308})
+        of.hold("d", {"unknown": 0.2})
+        of.hold("d", {"A": 2.0})
+    of.hold("a", {"A": 1.0})
+    read = Replica(log.risk()).adopt()
+    for arrival in of.arrivals:
+        read.read([arrival]).measure().refresh()
+    assert (live(read)["x"].uncovered, live(read)["x"].coverage) == ((), 1.0)
+
+
+@pytest.mark.parametrize("sparse_below", [0.0, 2.0], ids=["dense", "sparse"])
+def test_a_headline_is_that_of_the_close_whichever_way_the_books_are_stored(
+    sparse_below: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(matrix, "SPARSE_BELOW", sparse_below)
+    of = young(2.0)
+    of.book("d", {"A": 1.0})
+    of.book("e", {"A": 1.0, "unknown": 3.0})
+    of.book("f", {"A": 1e200}, USD=10.0)
+    of.book("g", {"A": 1.0}, USD=1e200)
+    of.book("h")
+    of.close_at(PRICES | {"young": 3.0})
+    of.slice(PRICES | {"young": 3.0}, hours=1.0)
+    read = replica(of, window=10, minimum=2)
+    assert set(live(read)) == set(closed(read)) == set("abdefghx")
+    for name, event in live(read).items():
+        assert_alike(event, closed(read)[name])
+
+
+def test_a_refresh_of_many_books_comes_in_pieces() -> None:
+    of = Log()
+    of.instruments("A")
+    for number in range(2 * EVENTS_AT_ONCE + 1):
+        of.book(f"book-{number}", {"A": 1.0})
+    for price in (1.0, 2.0, 3.0):
+        of.close(A=price)
+    of.slice({"A": 2.0})
+    read = Replica(log.risk()).adopt().read(of.arrivals)
+    assert [len(events) for events in on_the_spot(read.engine.live())] == [EVENTS_AT_ONCE, EVENTS_AT_ONCE, 1]
+
+
 def test_new_holdings_a_new_portfolio_and_a_closed_one_count_at_once() -> None:
     of = desk()
     of.slice(PRICES)
@@ -227,3 +328,51 @@ def test_whatever_the_log_says_a_headline_at_the_prices_of_the_close_is_that_of_
     assert set(live(read)) == set(closed(read))
     for name, event in live(read).items():
         assert_alike(event, closed(read)[name])
+
+
+@pytest.mark.parametrize("sparse_below", [0.0, 2.0], ids=["dense", "sparse"])
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@given(of=logs(), pace=st.integers(1, 4))
+def test_whatever_comes_one_by_one_the_figures_are_those_of_all_of_it_at_once(
+    sparse_below: float, monkeypatch: pytest.MonkeyPatch, of: Log, pace: int
+) -> None:
+    monkeypatch.setattr(matrix, "SPARSE_BELOW", sparse_below)
+    of.close_at({"A": 1.25})
+    of.slice({"A": 1.25})
+    of.hold("a", {"A": 0.3, "E": 7.0}, USD=1.0)
+    of.hold("b", {"B": 0.1})
+    of.slice({"A": 1.5})
+    read = Replica(log.risk(window=5, stale=1)).adopt()
+    for start in range(0, len(of.arrivals), pace):
+        read.read(of.arrivals[start : start + pace]).measure().refresh()
+        for name, event in measured_anew(read.engine.world, scenario_window=5).items():
+            assert_alike(live(read)[name], event)
+
+
+def measured_anew(world: World, *, scenario_window: int) -> dict[str, RiskMeasured]:
+    """What live books measure that have seen nothing of how the world came about."""
+    books = LiveBooks(world, levels=LEVELS, scenario_window=scenario_window, scenarios_min=2, min_coverage=0.95)
+    return {e.portfolio_id: e for events in books.refresh() for e in events if isinstance(e, RiskMeasured)}
+
+
+quantity = st.floats(-1e12, 1e12, allow_nan=False).map(lambda number: round(number, 4))
+books = st.lists(st.lists(quantity, min_size=3, max_size=3), min_size=1, max_size=12)
+
+
+@given(kept=books, sold=books, order=st.randoms(use_true_random=False))
+def test_a_total_is_the_exact_sum_of_what_is_left_in_whatever_order_it_came_and_went(
+    kept: list[list[float]], sold: list[list[float]], order: Random
+) -> None:
+    total = Total()
+    moves = [np.array(book) for book in kept + sold]
+    order.shuffle(moves)
+    columns = np.arange(3, dtype=np.int32)
+    for values in moves:
+        total.add(Line(columns, values))
+    for book in sold:
+        total.add(Line(columns, -np.array(book)))
+    exact = [float(sum(map(Fraction, of_name), Fraction(0))) for of_name in zip(*kept, strict=True)]
+    line = total.line()
+    assert dict(zip(line.columns.tolist(), line.values.tolist(), strict=True)) == {
+        column: value for column, value in enumerate(exact) if value
+    }
