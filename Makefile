@@ -14,7 +14,7 @@ LOCK     := $(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --g
 UV       := uv==0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check generate lock bench FORCE
+.PHONY: help demo test test-all check generate tables lock bench FORCE
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ check: $(VENV)/ready ## Lint, check formatting, types, import rules and generate
 
 generate: $(VENV)/ready ## Write what is derived from contracts/: JSON Schemas and AsyncAPI
 	$(BIN)/python -m contracts.generate
+
+tables: $(VENV)/ready ## Write the tables of docs/models from the shipped data; ARGS="historical" for some pages
+	$(BIN)/python -m docs.tables $(ARGS)
 
 lock: $(VENV)/ready ## Pin the newest dependencies that pyproject.toml allows, with their hashes
 	$(BIN)/pip install --quiet $(UV)

@@ -1,0 +1,80 @@
+"""The pages of the methods: each has all that is promised, and its table is what the code gives."""
+
+import re
+
+import pytest
+
+from docs.tables.backtests import LEVELS, records
+from docs.tables.pages import ALL, INDEX_PAGE, PAGES, backtest_of, between, methods_of, path_of, replaced
+from tailstream.quant.averaging import ID as AVERAGE
+from tailstream.quant.var import MINIMUM_OBSERVATIONS, FittedMethod, MarketMethod, Window
+from tailstream.runtime.plugins import OWN, methods
+
+SECTIONS = ("Definition", "Assumptions", "Parameters", "When it fails, and what the service does then", "References")
+QUICK = ("historical", "normal")
+METHODS = methods(MINIMUM_OBSERVATIONS, OWN)
+INDEX = INDEX_PAGE.read_text()
+
+
+def written(page: str) -> str:
+    """The table of a page, as it stands there."""
+    found = between("backtest").findall(path_of(page).read_text())
+    assert len(found) == 1
+    return str(found[0])
+
+
+def rows(table: str) -> list[list[str]]:
+    """The cells of a table's lines, without its head."""
+    lines = [line for line in table.splitlines() if line.startswith("| ")]
+    return [line.strip("| ").split(" | ") for line in lines if not line.startswith(("| level", "| method"))]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_method_has_a_page_with_every_section(page: str) -> None:
+    text = path_of(page).read_text()
+    assert text.startswith(f"# {page}\n")
+    assert tuple(re.findall(r"^## (.+)$", text, flags=re.MULTILINE)) == SECTIONS
+    assert text.endswith("<!-- backtest: end -->\n")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_tells_how_its_methods_did_at_every_level(page: str) -> None:
+    table = written(page)
+    assert re.findall(r"^`(\w+)`: ", table, flags=re.MULTILINE) == list(methods_of(page))
+    assert [row[0] for row in rows(table)] == [f"{100 * level:g} %" for level in LEVELS] * len(methods_of(page))
+
+
+@pytest.mark.parametrize("page", QUICK)
+def test_the_table_of_a_page_is_what_a_fresh_backtest_gives(page: str) -> None:
+    assert written(page) == backtest_of(page, records([page]))
+
+
+def test_every_method_and_variant_stands_on_one_page() -> None:
+    assert sorted(method for page in PAGES for method in methods_of(page)) == sorted([*OWN, AVERAGE])
+
+
+def test_the_index_tells_the_window_of_every_method_and_who_is_averaged() -> None:
+    told = {row[0].partition("]")[0].strip("["): row for row in rows(INDEX[: INDEX.index("## The backtest")])}
+    assert tuple(told) == PAGES
+    for page in PAGES[:-1]:
+        method = METHODS[page]
+        assert told[page][2] == {Window.SCENARIOS: "500", Window.FIT: "1,000"}[method.window]
+        assert told[page][4].startswith("yes") is method.averaged
+        assert told[page][3].startswith("market-wide") is isinstance(method, MarketMethod)
+        assert ("every 20 closes, " in told[page][3]) is isinstance(method, FittedMethod)
+
+
+@pytest.mark.parametrize(("table", "methods"), [("backtest", ALL), ("status", PAGES)])
+def test_the_index_compares_all_methods(table: str, methods: tuple[str, ...]) -> None:
+    found = between(table).findall(INDEX)
+    assert [row[0].partition("]")[0].strip("[") for row in rows(found[0])] == list(methods)
+
+
+def test_every_method_is_ok_at_nearly_all_shipped_closes() -> None:
+    found = rows(between("status").findall(INDEX)[0])
+    assert [row[0] for row in found if float(row[1].removesuffix(" %")) < 99.0] == []
+
+
+def test_a_page_without_its_markers_is_refused() -> None:
+    with pytest.raises(ValueError, match="markers of backtest once, found them 0 times"):
+        replaced("# historical\n", "backtest", "a table")
