@@ -189,9 +189,14 @@ class WhatIfRequested(Event):
 
 
 class WhatIfMeasured(Event):
-    """The answer: the figures before and after the trades, and their difference."""
+    """The answer: the figures before and after the trades, and their difference.
+
+    There is at least one to every request that is about a portfolio of a running service; one that a new owner of the
+    portfolio's shard gives again has the same ``event_id``, and the prices of its own moment.
+    """
 
     event_id: UUID
+    """Of the request: all answers to one have the same."""
     request_id: RequestId
     portfolio_id: PortfolioId
     as_of: AwareDatetime

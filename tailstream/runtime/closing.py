@@ -39,11 +39,13 @@ log = structlog.get_logger()
 LIVE_PRICES_SECONDS = 60.0
 LIVE_CLOSES_BEHIND_MAX = 1
 """Further behind, a live figure would compare the newest prices with a close that is long past: closes go first."""
-YIELD_SECONDS = 0.010
-"""How long a close may be measured before the loop turns: heartbeats and live updates wait no longer."""
+TURN_SECONDS = 0.005
+"""After how long of measuring the loop goes round: heartbeats and probes wait no longer, but for one portfolio."""
 TRANSACTION_BYTES_MAX = 4_000_000
 REQUEST_SECONDS = 60.0
-"""How long a request waits for its shard to have an owner; whoever asked has gone by then."""
+"""How long a request waits for its shard to have an owner; whoever asked has gone by then.
+
+One that was published so shortly before a replica took over its shard may be answered twice, with one event_id."""
 INPUTS: tuple[Topic, ...] = (INSTRUMENTS, ACTIONS, CLOSES, PRICES, DEFINITIONS, HOLDINGS)
 
 
@@ -101,10 +103,10 @@ class ClosingService(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
         self._encode = encode
         self._states = tuple(states)
         self._requests = requests
-        self._asked: deque[Arrival] = deque()
-        self._asked_at: dict[tuple[int, int], float] = {}
+        self._asked: deque[tuple[Arrival, float]] = deque()
         self._asking = asyncio.Event()
         self._answer_task: asyncio.Task[None] | None = None
+        self._turn = asyncio.Lock()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="work")
         self._owners: dict[int, _Owner] = {}
         self._changed = asyncio.Condition()
@@ -194,7 +196,7 @@ class ClosingService(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
         self._closes.update({r.offset: r for r in records if r.topic == CLOSES.name})
         for arrival in arrivals:
             if self._requests is not None and arrival.topic == self._requests.name:
-                self._ask(arrival, by_place[arrival.topic, arrival.partition, arrival.offset])
+                self._ask(arrival)
                 continue
             for refusal in self._engine.world.fold(arrival):
                 rejected.append(_rejected(by_place[refusal.topic, refusal.partition, refusal.offset], refusal))
@@ -340,9 +342,8 @@ class ClosingService(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
 
     # -- what is asked -------------------------------------------------------------------------------------------
 
-    def _ask(self, arrival: Arrival, record: Record) -> None:
-        self._asked.append(arrival)
-        self._asked_at[arrival.partition, arrival.offset] = record.timestamp_ms / 1000
+    def _ask(self, arrival: Arrival) -> None:
+        self._asked.append((arrival, time.monotonic() + REQUEST_SECONDS))
         self._asking.set()
 
     async def _reply(self) -> None:
@@ -352,13 +353,13 @@ class ClosingService(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
                 await self._asking.wait()
                 self._asking.clear()
                 for _ in range(len(self._asked)):
-                    arrival = self._asked.popleft()
+                    arrival, until = self._asked.popleft()
+                    if time.monotonic() > until:
+                        continue
                     if arrival.partition in self.shards:
                         await self._answer(arrival)
-                    elif time.time() - self._asked_at[arrival.partition, arrival.offset] < REQUEST_SECONDS:
-                        self._asked.append(arrival)
-                        continue
-                    del self._asked_at[arrival.partition, arrival.offset]
+                    else:
+                        self._asked.append((arrival, until))
         except Exception as error:
             self._service.fatal("answering", error)
 
@@ -373,27 +374,59 @@ class ClosingService(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
         self._service.count_out(emissions)
 
     async def _in_turns(self, steps: Steps) -> AsyncIterator[Sequence[Event]]:
-        """Go through ``steps``: work beside the loop, which turns at least every ``YIELD_SECONDS``."""
-        turn, result = time.perf_counter(), None
-        while True:
-            try:
-                step = steps.send(result)
-            except StopIteration:
-                return
-            if isinstance(step, Work):
-                result = await self._result(step)
-                turn = time.perf_counter()
-                continue
-            yield step
-            result = None
-            if time.perf_counter() - turn > YIELD_SECONDS:
+        """Go through ``steps``: work beside the loop, all else in turns with whatever else is measured or answered.
+
+        Between any two turns, whoever takes them, the loop goes round.
+        """
+        turns = _Turns(steps)
+        while not turns.over:
+            async with self._turn:
+                made = turns.take()
                 await asyncio.sleep(0)
-                turn = time.perf_counter()
+            for events in made:
+                yield events
+            if turns.work is not None:
+                turns.go_on_with(await self._result(turns.work))
 
     async def _result(self, work: Work[Any]) -> Any:
-        if work.done:
-            return work.run()
         return await asyncio.get_running_loop().run_in_executor(self._worker, work.run)
+
+
+class _Turns:
+    """Steps that are taken a few at a time."""
+
+    def __init__(self, steps: Steps) -> None:
+        self._steps = steps
+        self._result: Any = None
+        self.work: Work[Any] | None = None
+        """What they wait for; its result is to be handed to ``go_on_with``."""
+        self.over = False
+
+    def take(self) -> list[Sequence[Event]]:
+        """Steps until the turn has taken its time, work is to be done, or nothing is left; the events they made."""
+        made: list[Sequence[Event]] = []
+        ends = time.perf_counter() + TURN_SECONDS
+        while not self.over and self.work is None and time.perf_counter() < ends:
+            self._step(made)
+        return made
+
+    def go_on_with(self, result: Any) -> None:
+        """The work that they waited for has come to ``result``."""
+        self._result, self.work = result, None
+
+    def _step(self, made: list[Sequence[Event]]) -> None:
+        try:
+            step = self._steps.send(self._result)
+        except StopIteration:
+            self.over = True
+            return
+        self._result = None
+        if not isinstance(step, Work):
+            made.append(step)
+        elif step.done:
+            self._result = step.run()
+        else:
+            self.work = step
 
 
 class _Owner:
