@@ -1,7 +1,8 @@
 """A log to be folded, and a replica that reads it as the runtime would: for the tests of the fold and its engines."""
 
+from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -247,8 +248,10 @@ class Replica:
         return found
 
     def _enough(self, arrivals: list[Arrival]) -> list[Arrival]:
-        sizes = range(1, len(arrivals) + 1)
-        return next((arrivals[-n:] for n in sizes if self.engine.enough(arrivals[-n:])), arrivals)
+        fewest = bisect_left(
+            range(len(arrivals)), x=True, key=lambda n: self.engine.enough(arrivals[len(arrivals) - n :])
+        )
+        return arrivals[len(arrivals) - fewest :]
 
     def read(self, arrivals: Iterable[Arrival]) -> "Replica":
         """Fold what arrived, and open what can be."""
@@ -299,6 +302,20 @@ def measured_last(engine: Engine, log: Log) -> Replica:
     for shard in replica.shards:
         engine.world.adopt(shard, market.point(market.end - 2).period if market.end > 1 else None)
     return replica.measure()
+
+
+def restored(make: Callable[..., Engine], log: Log, before: Replica, start: int, kept: int = 1_024) -> Replica:
+    """A replica that reads closes from offset ``start``, all else whole, and takes over where ``before`` ended."""
+    engine = make(kept=kept)
+    engine.world.closes_from(start)
+    arrivals = [a for a in log.arrivals if a.topic != CLOSES.name or a.offset >= start]
+    return Replica(engine, before.shards).read(arrivals).adopt(before.events)
+
+
+def first_close(make: Callable[..., Engine], before: Replica) -> int:
+    """Where a replica begins to read closes: as far before the last published ones as it says it needs."""
+    published = last_closes(before.events)
+    return max(0, min(published.values()) - make().world.needed_rows) if len(published) == PARTITIONS else 0
 
 
 def topic_of(event: Measured) -> Topic:

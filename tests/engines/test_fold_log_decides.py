@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
-from contracts.topics import CLOSES, PRICES
+from contracts.topics import PRICES
 from tailstream.fold.world import HistoryTooShort
 from tests.engines import log
 from tests.engines.drawn import logs
@@ -39,15 +39,6 @@ def interleaved(of: Log, seed: int) -> list[Any]:
     turns = [queue for queue, arrivals in queues.items() for _ in arrivals]
     random.Random(seed).shuffle(turns)
     return [queues[queue].pop() for queue in turns]
-
-
-def restored(make: Callable[..., Engine], of: Log, before: Replica, start: int, kept: int = 1_024) -> Replica:
-    """A replica that reads closes from offset ``start``, all else whole, and goes on after what was published."""
-    engine = make(kept=kept)
-    engine.world.closes_from(start)
-    arrivals = [a for a in of.arrivals if a.topic != CLOSES.name or a.offset >= start]
-    replica = Replica(engine, before.shards)
-    return replica.read(arrivals).adopt(before.events).measure()
 
 
 @MAKERS
@@ -91,7 +82,7 @@ def test_a_restart_between_any_two_closes_goes_on_with_the_same_bytes(
 ) -> None:
     undisturbed = log.measured(make(), of)
     before = Replica(make()).adopt().read(of.arrivals).measure(closes=at)
-    after = restored(make, of, before, start=0, kept=kept)
+    after = log.restored(make, of, before, start=0, kept=kept).measure()
     assert log.by_shard(before.events + after.events) == log.by_shard(undisturbed.events)
 
 
@@ -121,16 +112,10 @@ def test_a_restart_reads_no_more_closes_than_the_windows_reach_back(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tailstream.fold.world.MARGIN_PERIODS", MARGIN)
         try:
-            after = restored(make, of, before, start=first_close(make, before), kept=kept)
+            after = log.restored(make, of, before, start=log.first_close(make, before), kept=kept).measure()
         except HistoryTooShort:  # more refused closes than the margin: it is said, and nothing is measured
             reject()
     assert log.by_shard(before.events + after.events) == log.by_shard(undisturbed.events)
-
-
-def first_close(make: Callable[..., Engine], before: Replica) -> int:
-    """Where a replica begins to read closes: as far before the last published ones as it says it needs."""
-    published = log.last_closes(before.events)
-    return max(0, min(published.values()) - make().world.needed_rows) if len(published) == log.PARTITIONS else 0
 
 
 @MAKERS
