@@ -195,7 +195,9 @@ def _print_tail(tail: Tail, currency: str) -> None:
         for one in tail.worst
     ]
     print_table(("", "period", f"loss {currency}", "lost most", f"its loss {currency}", ""), shown)
-    typer.echo(f"Historical VaR at {tail.level} is the loss of rank {tail.rank}; ES is the mean loss from there on.")
+    typer.echo(
+        f"Historical VaR at {tail.level} is the loss of rank {tail.rank}; ES is the mean of the tail from there on."
+    )
 
 
 def _print_methods(methods: dict[str, MethodRisk], currency: str) -> None:
@@ -222,7 +224,7 @@ def _print_verdict(told: Explanation) -> None:
 
 def _print_altered(altered: Altered) -> None:
     typer.echo(
-        f"the close of {altered.period} ({CLOSES.name}:0:{altered.offset}) was altered: {altered.told_by} is another"
+        f"closes: the close of {altered.period} ({CLOSES.name}:0:{altered.offset}) was altered: {altered.told_by}"
     )
     rows = [(one.instrument, _price(one.before), _price(one.price), _price(one.after)) for one in altered.quotes]
     print_table(("instrument", "close before", "price now", "close after"), rows[:SHOWN_MAX])

@@ -26,7 +26,7 @@ class Altered(NamedTuple):
     offset: int
     """On ``market.closes.v1``."""
     told_by: str
-    """What says so."""
+    """What says so, in a sentence."""
     quotes: Sequence[Quote]
     """Those first that leap and leap back most; which of them was altered no hash can tell."""
 
@@ -36,7 +36,7 @@ def altered_close(market: Market, row: int, hashes: Mapping[str, str]) -> Altere
     for earlier in range(market.first, row + 1):
         told = hashes.get(market.point(earlier).period)
         if told is not None and told != market.prices_hash(earlier):
-            return _altered(market, earlier, row, "the hash of the prices that was published at this close")
+            return _altered(market, earlier, row, "its prices do not have the hash that was published at it")
     return None
 
 
@@ -56,7 +56,9 @@ def altered_before(market: Market, row: int, later: Sequence[Arrival], window: i
     at = rows[count - 1] - window
     if at < market.first:
         return None
-    return _altered(market, at, row, f"the returns over {window} periods, whose hash agrees from the close on that")
+    again = market.point(rows[count]).period
+    told_by = f"returns over {window} periods have the published hash again from {again} on, which no longer sees it"
+    return _altered(market, at, row, told_by)
 
 
 def _differs(market: Market, row: int, base: str, window: int, told: Inputs) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from contracts.event import Measured
+from contracts.event import Inputs, Measured
 from services.risk.settings import RiskSettings
 from tailstream.explain.chain import Holding, Tail, holdings_of, tail_of
 from tailstream.explain.closes import Altered, altered_before, altered_close
@@ -69,6 +69,11 @@ _UNLOCATED = (
     "TAILSTREAM_ environment"
 )
 
+_SETTINGS = (
+    "every input has the hash that was published, and still the figures differ: the service's settings (TAILSTREAM_ "
+    "environment), the terms of instruments, what it had published before or its code were others"
+)
+
 
 def _engine(published: Published, settings: ClosingSettings, partitions: int) -> ClosingEngine:
     return published.measurer.make_engine(settings, partitions)
@@ -90,13 +95,20 @@ def _doubts(published: Published, recomputed: Recomputed, world: World, evidence
     found += [*_models(published, recomputed.event), *_books(published, recomputed.row, world, evidence)]
     if recomputed.event is None:
         found.append(Doubt("holdings", "below the cut the portfolio holds nothing, and so nothing comes out"))
+    elif differs and not found and _inputs(recomputed.event) == published.inputs:
+        found.append(Doubt("settings", _SETTINGS))
     return found
+
+
+def _inputs(event: Measured | None) -> Inputs | None:
+    return event.inputs if event is not None else None
 
 
 def _models(published: Published, recomputed: Measured | None) -> list[Doubt]:
     """Models that are not of the version that the event names."""
     then = published.inputs.models
-    now = recomputed.inputs.models if recomputed is not None and recomputed.inputs is not None else then
+    inputs = _inputs(recomputed)
+    now = inputs.models if inputs is not None else then
     return [
         Doubt("models", f"{name}: expected version {then.get(name)} as published, is {now.get(name)}")
         for name in sorted(then.keys() | now.keys())

@@ -14,6 +14,8 @@ from tailstream.runtime.restore import FETCH_TIMEOUT_MS, FIRST_TAIL_RECORDS, rec
 from tailstream.runtime.settings import ServiceSettings
 
 ID_HEADER = "ce_id"
+FETCH_MAX_WAIT_MS = 10
+"""Of the broker for more to come: every question but the last record's is of what is there already."""
 
 
 @asynccontextmanager
@@ -33,7 +35,10 @@ async def open_log(settings: ServiceSettings, topics: Sequence[Topic]) -> AsyncI
             f"with the prefix {settings.topic_prefix!r} (TAILSTREAM_TOPIC_PREFIX), was without"
         )
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.kafka, enable_auto_commit=False, isolation_level="read_committed"
+        bootstrap_servers=settings.kafka,
+        enable_auto_commit=False,
+        isolation_level="read_committed",
+        fetch_max_wait_ms=FETCH_MAX_WAIT_MS,
     )
     try:
         await consumer.start()

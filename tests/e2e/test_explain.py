@@ -6,7 +6,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -30,7 +31,7 @@ from services.risk.settings import RiskSettings
 from tailstream.cli.db import migrate
 from tailstream.fold.work import on_the_spot
 from tailstream.runtime.closing import ClosingEngine, Encoder
-from tailstream.runtime.records import Emission, Shard, partition_of
+from tailstream.runtime.records import Emission, Shard, placement
 from tailstream.runtime.restore import read_back
 from tailstream.runtime.settings import ServiceSettings
 from tailstream.sources.history import load_history, priced
@@ -61,8 +62,8 @@ class Told:
     settings: Mapping[str, Any]
     inputs: tuple[Emission, ...]
     outputs: tuple[Emission, ...]
-    newest_holdings: tuple[Emission, ...]
-    """Versions after the last close, under which compaction buries the others."""
+    newest: tuple[Emission, ...]
+    """Definitions and holdings after the last close, under which compaction buries the others."""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -113,6 +114,7 @@ def tell(warm_up: int, measured: int, settings: Mapping[str, Any]) -> Told:
     outputs = tuple(_measured(log, settings))
     count = len(log.emissions)
     inputs = tuple(log.emissions)
+    _define(log)
     _trade(log, 10_000, closing(history.dates[FIRST_DAY + warm_up + measured]))
     return Told(settings, inputs, outputs, tuple(log.emissions[count:]))
 
@@ -238,3 +240,133 @@ async def test_the_chain_leads_from_holdings_by_dated_scenarios_to_the_published
     assert (tail["scenarios"], tail["rank"]) == (60, 1)
     assert all(one["period"] in told.periods[-110:-49] for one in tail["worst"])
     assert {one["worst"] for one in tail["worst"]} <= {one["name"] for one in found["holdings"]}
+
+
+@pytest.mark.parametrize("at", [-110, 45], ids=["that_was_measured", "before_the_first_that_was_measured"])
+async def test_one_price_altered_in_a_copied_log_is_told_with_its_close(
+    settings: ServiceSettings, told: Told, at: int
+) -> None:
+    period = told.periods[at]
+    await put(settings, told.altered(period, "AMD"))
+    answer = explain(settings, told, "desk", "--as-of", told.periods[-101], "--json")
+    found = document(answer, 1)
+    assert (found["altered"]["period"], found["altered"]["offset"]) == (period, told.periods.index(period))
+    assert not found["same"]
+    assert found["differences"][0]["path"] == "inputs.market"
+
+
+async def test_settings_that_are_not_the_services_are_a_reason(settings: ServiceSettings, told: Told) -> None:
+    await put(settings, told)
+    answer = explain(settings, told, "a", "--as-of", told.periods[-1], "--json", TAILSTREAM_SCENARIO_WINDOW="59")
+    found = document(answer, 1)
+    assert [doubt["input"] for doubt in found["doubts"]] == ["settings"]
+    assert found["differences"][0] == {"path": "n_obs", "published": 60, "recomputed": 59}
+    assert found["altered"] is None
+
+
+async def test_a_portfolio_without_a_close_by_then_and_an_id_of_nobody_are_told_so(
+    settings: ServiceSettings, told: Told
+) -> None:
+    await put(settings, told)
+    early = explain(settings, told, "a", "--as-of", told.periods[30])
+    assert (early.returncode, early.stdout) == (1, "")
+    assert "portfolio a: expected a close on risk.metrics.v1 at or before" in early.stderr
+    nobody = explain(settings, told, "00000000-0000-0000-0000-000000000000")
+    assert (nobody.returncode, nobody.stdout) == (1, "")
+    assert "event 00000000-0000-0000-0000-000000000000: expected it on one of" in nobody.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(("a",), "expected a UUID"), (("a", "--as-of", "yesterday"), "--as-of: expected a date")],
+)
+def test_what_cannot_be_looked_for_is_a_matter_of_usage(arguments: tuple[str, ...], said: str) -> None:
+    answer = subprocess.run([TAILSTREAM, "explain", *arguments], capture_output=True, text=True, timeout=60)
+    assert answer.returncode == 2
+    assert said in " ".join(answer.stderr.replace("│", " ").split())
+
+
+# -- after compaction --------------------------------------------------------------------------------------------
+
+
+async def compact(settings: ServiceSettings, told: Told, topic: Topic) -> None:
+    """Have the broker clean ``topic`` now, and wait until it holds one record of each key that stood there before."""
+    await configure(settings, topic)
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while (left := await superseded(settings, topic, told)) > 0:
+        assert time.monotonic() < deadline, f"expected compaction, {left} superseded records are left"
+        await publish(settings, [e for e in told.newest if e.topic is topic])  # rolls the segment that is written to
+        await asyncio.sleep(1.0)
+
+
+async def configure(settings: ServiceSettings, topic: Topic) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
+    await admin.start()
+    cleaned = {
+        "cleanup.policy": "compact", "segment.ms": "100", "min.cleanable.dirty.ratio": "0.0001",
+        "min.compaction.lag.ms": "0", "delete.retention.ms": "0",
+    }  # fmt: skip
+    name = settings.topic_prefix + topic.name
+    try:
+        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, cleaned)])
+    finally:
+        await admin.close()
+
+
+async def superseded(settings: ServiceSettings, topic: Topic, told: Told) -> int:
+    """How many records are left of those that the services saw."""
+    seen = [e for e in told.inputs if e.topic is topic]
+    left = 0
+    for partition in range(PARTITIONS):
+        count = sum(placement(topic, e.portfolio_id, PARTITIONS) == partition for e in seen)
+        left += sum(record.offset < count for record in await read_back(settings, Shard(topic.name, partition)))
+    return left
+
+
+def record_holdings(database: str, told: Told) -> None:
+    """What the recorder keeps: every version, and where it stood."""
+    migrate(database)
+    ends: dict[int, int] = defaultdict(int)
+    with psycopg.connect(database) as connection:
+        for emission in (e for e in told.inputs if e.topic is HOLDINGS):
+            partition = placement(HOLDINGS, emission.portfolio_id, PARTITIONS)
+            event = HoldingsReplaced.from_json(emission.value or b"")
+            connection.execute(
+                "insert into history.holdings values (%s, %s, %s, %s, %s, %s)",
+                [event.portfolio_id, event.version, event.effective_at, event.external_flow, ends[partition],
+                 (emission.value or b"").decode()],
+            )  # fmt: skip
+            ends[partition] += 1
+
+
+async def test_after_compaction_the_books_come_from_postgresql_and_without_it_that_is_what_is_missing(
+    settings: ServiceSettings, told: Told, database: str
+) -> None:
+    await put(settings, told)
+    record_holdings(database, told)
+    for topic in (HOLDINGS, DEFINITIONS):
+        await compact(settings, told, topic)
+    event = told.output(RISK, "desk", told.periods[-100])
+    found = document(explain(settings, told, str(event.event_id), "--json", TAILSTREAM_POSTGRES=database), 0)
+    assert found["same"]
+    assert ["PostgreSQL" in one["read_from"] for one in found["sources"] if one["input"] == "holdings"] == [False, True]
+    assert [doubt["input"] for doubt in found["doubts"]] == ["definitions"]
+    missing = document(explain(settings, told, str(event.event_id), "--json"), 1)
+    assert not missing["same"]
+    said = " ".join(doubt["reason"] for doubt in missing["doubts"] if doubt["input"] == "holdings")
+    assert "TAILSTREAM_POSTGRES does not say where the recorder keeps every version" in said
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+async def test_an_event_of_a_thousand_closes_ago_comes_out_the_same_after_compaction_with_windows_as_delivered(
+    settings: ServiceSettings, database: str
+) -> None:
+    told = tell(300, 1_400, {})
+    await put(settings, told)
+    record_holdings(database, told)
+    await compact(settings, told, HOLDINGS)
+    for topic in (RISK, BACKTESTS, VALUATIONS):
+        event = told.output(topic, "desk", told.periods[-1_001])
+        found = document(explain(settings, told, str(event.event_id), "--json", TAILSTREAM_POSTGRES=database), 0)
+        assert (found["same"], found["period"]) == (True, told.periods[-1_001])
