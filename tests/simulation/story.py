@@ -14,6 +14,7 @@ from contracts.event import Arrival, Cut, Event
 from contracts.limits import Limit, LimitCommandIssued
 from contracts.market import PeriodClosed
 from contracts.topics import (
+    BACKTESTS,
     CLOSES,
     COMMANDS,
     DEFINITIONS,
@@ -41,10 +42,18 @@ from tailstream.sources.ledger import Changes
 from tailstream.sources.passes import Plan
 
 FIRST, LAST = date(2007, 1, 1), date(2007, 12, 31)
-WARM_UP_CLOSES = 270
-WINDOWS = {"scenario_window": 260, "analytics_window": 30}
-"""Shorter than a system's own, so that a short story fills them."""
-CLOSING_TOPICS: tuple[Topic, ...] = (METRICS, VALUATIONS, RISK)
+WARM_UP_CLOSES = 520
+WINDOWS = {
+    "scenario_window": 260,
+    "fit_window": 510,
+    "refit_every": 8,
+    "stressed_window": 60,
+    "stressed_every": 8,
+    "analytics_window": 30,
+}
+"""Shorter than a system's own, so that a short story fills them: models are fitted three times in it."""
+DIFFERENCES_SHOWN = 8
+CLOSING_TOPICS: tuple[Topic, ...] = (METRICS, VALUATIONS, RISK, BACKTESTS)
 
 
 class Output(NamedTuple):
@@ -69,6 +78,28 @@ def digest(outputs: Iterable[Output]) -> str:
     for one in sorted(outputs):
         sha.update(repr(one).encode())
     return sha.hexdigest()
+
+
+def differences(outputs: Iterable[Output], expected: Iterable[Output]) -> list[str]:
+    """Which outputs are not the expected ones, and in what, for whoever reads a failure; a few of them."""
+    found, wanted = ({one[:4]: one.value for one in told} for told in (outputs, expected))
+    unlike = sorted(place for place in found.keys() | wanted.keys() if found.get(place) != wanted.get(place))
+    shown = [f"{place}: {_unlike(found.get(place), wanted.get(place))}" for place in unlike[:DIFFERENCES_SHOWN]]
+    return [f"{len(unlike)} of {len(wanted)}", *shown] if unlike else []
+
+
+def _unlike(found: bytes | None, wanted: bytes | None) -> list[str]:
+    leaves = [dict(_leaves("", json.loads(value or b"{}"))) for value in (found, wanted)]
+    names = [name for name in leaves[0].keys() | leaves[1].keys() if leaves[0].get(name) != leaves[1].get(name)]
+    return [f"{name}: {leaves[0].get(name)} for {leaves[1].get(name)}" for name in sorted(names)[:DIFFERENCES_SHOWN]]
+
+
+def _leaves(name: str, value: object) -> Iterator[tuple[str, object]]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _leaves(f"{name}.{key}" if name else key, inner)
+    else:
+        yield name, value
 
 
 @dataclass(frozen=True)
@@ -180,11 +211,12 @@ def _measured(log: Log) -> Iterator[Output]:
         (risk.make_engine(RiskSettings(**WINDOWS), log.partitions), encode_risk),
     )
     for engine, encode in engines:
-        for made in _closed(engine, encode, log):
+        for made in measure(engine, encode, log):
             yield output(made.topic.name, made.key, made.value or b"")
 
 
-def _closed(engine: ClosingEngine, encode: Encoder, log: Log) -> Iterator[Emission]:
+def measure(engine: ClosingEngine, encode: Encoder, log: Log) -> Iterator[Emission]:
+    """What a pure engine makes of the log, shard by shard; it owns all of them from then on."""
     world = engine.world
     for arrival in log.arrivals:
         world.fold(arrival)

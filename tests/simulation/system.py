@@ -36,6 +36,7 @@ TABLES = {
     "analytics.metrics.v1": "analytics_metrics",
     "analytics.valuations.v1": "portfolio_valuations",
     "risk.metrics.v1": "risk_metrics",
+    "risk.backtests.v1": "risk_backtests",
 }
 
 

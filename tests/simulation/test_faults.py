@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tailstream.runtime.service import EXIT_FATAL
-from tests.simulation.story import Story, digest, tell
+from tests.simulation.story import Story, differences, digest, tell
 from tests.simulation.system import Outcome, System, deaths
 
 READY_SECONDS_MAX = 90.0
@@ -53,7 +53,7 @@ async def start(system: System) -> None:
 
 def check(outcome: Outcome, story: Story) -> None:
     """Every output once and as the pure engines made it; every close evaluated once; every row there once."""
-    assert digest(outcome.outputs) == digest(story.expected)
+    assert digest(outcome.outputs) == digest(story.expected), differences(outcome.outputs, story.expected)
     assert {limit: count for limit, (count, _, _) in outcome.evaluations.items()} == story.evaluations
     assert outcome.rows == Counter(one.topic for one in story.expected)
     assert outcome.quarantined == 0
