@@ -16,23 +16,33 @@ from tailstream.runtime.records import Record, Rejected
 
 
 class Figure(msgspec.Struct, frozen=True, gc=False):
+    """A value, or none."""
+
     value: float | None
 
 
 class Tail(msgspec.Struct, frozen=True, gc=False):
+    """VaR and ES of one level."""
+
     var: float | None
     es: float | None
 
 
 class Method(msgspec.Struct, frozen=True, gc=False):
+    """The figures of one method, by level."""
+
     levels: dict[str, Tail]
 
 
 class Inputs(msgspec.Struct, frozen=True, gc=False):
+    """Of what a forecast was made of, the close."""
+
     close_offset: int
 
 
 class Fit(msgspec.Struct, frozen=True, gc=False):
+    """The shape of a fitted model, and when it was found."""
+
     period: str
     status: str
     reason: str | None
