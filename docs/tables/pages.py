@@ -61,7 +61,7 @@ def replaced(text: str, name: str, table: str) -> str:
 
 def backtest_of(page: str, records: Mapping[str, Record]) -> str:
     """How the methods of a page did: a table for each."""
-    return "\n".join(_of_method(method, records[method]) for method in methods_of(page)) + "\n"
+    return "".join(_of_method(method, records[method]) for method in methods_of(page)) + "\n"
 
 
 def _of_method(method: str, record: Record) -> str:
