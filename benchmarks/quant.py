@@ -1,8 +1,7 @@
 """What the maths costs, as ratios in one run: `python benchmarks/quant.py`.
 
-1. A whole-book live refresh (scenario P&L, then historical VaR and ES at four levels) against the bare matrix product.
-2. The closes of 1,000 books (scenario P&L, three VaR methods, four analyzers) against the same arithmetic in plain
-   numpy, without statuses, guards or names.
+The closes of 1,000 books (scenario P&L, three VaR methods, four analyzers) against the same arithmetic in plain numpy,
+without statuses, guards or names.
 
 Best of several runs: the machine's noise only ever adds.
 """
@@ -17,11 +16,10 @@ from scipy.special import ndtri
 
 from services.analytics.analyzers import ANALYZERS, Window
 from tailstream.quant.arrays import Figure, Floats
-from tailstream.quant.scenarios import scenario_pnl, scenario_pnl_live
+from tailstream.quant.scenarios import scenario_pnl
 from tailstream.quant.var import AgeWeighted, Historical, Normal
-from tailstream.quant.var.historical import historical_live
 
-BOOKS, INSTRUMENTS, SCENARIOS, YEAR, REPEATS = 1_000, 500, 500, 252, 15
+BOOKS, INSTRUMENTS, SCENARIOS, YEAR = 1_000, 500, 500, 252
 LEVELS = (0.95, 0.975, 0.99, 0.995)
 
 GENERATOR = np.random.default_rng(11)
@@ -33,7 +31,7 @@ P_AND_L = EXPOSURES @ RETURNS
 PLAIN_METHODS = (Historical(), AgeWeighted(), Normal())
 
 
-def milliseconds(work: Callable[[], object], repeats: int = REPEATS) -> float:
+def milliseconds(work: Callable[[], object], repeats: int) -> float:
     """Wall time of the fastest run."""
     times = []
     for _ in range(repeats):
@@ -41,14 +39,6 @@ def milliseconds(work: Callable[[], object], repeats: int = REPEATS) -> float:
         work()
         times.append(time.perf_counter() - start)
     return 1e3 * min(times)
-
-
-def bare_product() -> None:
-    np.matmul(EXPOSURES, RETURNS)
-
-
-def live_refresh() -> None:
-    historical_live(scenario_pnl_live(EXPOSURES, RETURNS), LEVELS)
 
 
 def scenarios_of_the_books() -> None:
@@ -151,7 +141,6 @@ def report(name: str, work: Callable[[], object], bare_name: str, bare: Callable
 
 def main() -> None:
     print(f"{BOOKS} books x {INSTRUMENTS} instruments x {SCENARIOS} scenarios, {len(LEVELS)} levels, {YEAR} returns")
-    report("live refresh of all books", live_refresh, "bare product", bare_product, 4 * REPEATS)
     report("closes: scenario P&L", scenarios_of_the_books, "plain numpy", plain_scenarios, 3)
     report("closes: three VaR methods", methods_of_the_books, "plain numpy", plain_methods, 5)
     report("closes: four analyzers", analyzers_of_the_books, "plain numpy", plain_analyzers, 5)

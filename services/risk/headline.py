@@ -116,7 +116,12 @@ def _gaps(exposed: Exposed, outcomes: Outcomes) -> Bools:
 
 def _estimates(pnl: Floats, method: Historical, levels: Sequence[float]) -> list[Estimate]:
     """VaR and ES of each row of P&L (books, scenarios), or why there are none; the rows are reordered."""
-    if pnl.shape[1] < method.minimum_observations or not np.abs(pnl).max(initial=0.0) < LARGEST:
+    if pnl.shape[1] < method.minimum_observations or not _within(pnl, LARGEST):
         return [method.estimate(row, levels) for row in pnl]
     var, es = ((figure + 0.0).tolist() for figure in historical_live(pnl, levels))  # minus zero becomes zero
     return [Estimate("ok", None, {}, *of_book) for of_book in zip(map(tuple, var), map(tuple, es), strict=True)]
+
+
+def _within(values: Floats, bound: float) -> bool:
+    """Whether all are nearer to 0 than ``bound``; nothing that is not a number is."""
+    return bool(-bound < values.min(initial=0.0) and values.max(initial=0.0) < bound)

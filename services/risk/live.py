@@ -13,11 +13,15 @@ from services.risk.outlook import Outlook, View
 from services.risk.positions import Block, Holding, Positions
 from services.risk.tail import method_risk, shortfall_of
 from tailstream.fold.world import Moment, World
+from tailstream.quant.scenarios import Matrix
 from tailstream.quant.var.historical import Historical
 
 METHOD = Historical.id
 EVENTS_AT_ONCE = 100
 """A step of a refresh: so many events are made before anything else may have its turn."""
+
+BOOKS_AT_ONCE = 500
+"""So many rows are reckoned with together; 1,000 took a third longer, in memory that is fetched anew each time."""
 
 
 class LiveBooks:
@@ -99,10 +103,17 @@ class LiveBooks:
     def _measure(self, block: Block, rows: Sequence[int], view: View, as_of: datetime) -> Iterator[Sequence[Event]]:
         width = len(view.names)
         units = block.units(width) if len(rows) == len(block.holdings) else block.units_of(rows, width)
+        for first in range(0, len(rows), BOOKS_AT_ONCE):
+            some = slice(first, first + BOOKS_AT_ONCE)
+            yield from self._measured([block.holdings[row] for row in rows[some]], units[some], view, as_of)
+
+    def _measured(
+        self, holdings: Sequence[Holding], units: Matrix, view: View, as_of: datetime
+    ) -> Iterator[Sequence[Event]]:
         exposed = expose(units, view)
         headlines = historical(exposed, view.outcomes, self._method, self._levels)
         figures = zip(
-            (block.holdings[row] for row in rows),
+            holdings,
             headlines,
             *(column.tolist() for column in (exposed.nav, exposed.gross, exposed.coverage, exposed.priced)),
             strict=True,

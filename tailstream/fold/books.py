@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import takewhile
+from operator import itemgetter
 
 from contracts.event import Cut
 from contracts.portfolio import HoldingsReplaced, PortfolioDefined
@@ -31,8 +32,8 @@ class Book:
 def book_of(positions: dict[str, float], cash: dict[str, float], version: int = 0) -> Book:
     """A book with its names in order and without zeros."""
     return Book(
-        tuple(sorted((name, quantity) for name, quantity in positions.items() if quantity)),
-        tuple(sorted((currency, amount) for currency, amount in cash.items() if amount)),
+        tuple(sorted(filter(itemgetter(1), positions.items()))),
+        tuple(sorted(filter(itemgetter(1), cash.items()))),
         version,
     )
 
