@@ -75,6 +75,15 @@ def test_the_index_compares_all_methods(table: str, methods: tuple[str, ...]) ->
     assert [row[0].partition("]")[0].strip("[") for row in rows(found[0])] == list(methods)
 
 
+def test_what_the_index_says_of_its_table_stands_in_it() -> None:
+    found = {row[0].partition("]")[0].strip("["): row[1:] for row in rows(between("backtest").findall(INDEX)[0])}
+    passed = {method for method, (_, kupiec, *_) in found.items() if float(kupiec.removeprefix("< ")) > 0.05}
+    assert passed == {"filtered", "average"}
+    by_loss = sorted(set(OWN), key=lambda method: float(found[method][5]))
+    assert set(by_loss[:3]) == {"age_weighted", "filtered", "garch"}
+    assert float(found[by_loss[0]][5]) < float(found["average"][5])
+
+
 def test_every_method_is_ok_at_nearly_all_shipped_closes() -> None:
     found = rows(between("status").findall(INDEX)[0])
     assert [row[0] for row in found if float(row[1].removesuffix(" %")) < 99.0] == []
