@@ -16,7 +16,7 @@ from tailstream.quant.var.garch_start import hills
 from tailstream.testing.fitted_method import FittedMethodKit
 
 from .cases import LEVELS, noise
-from .market_series import ELECTRIC, INDEX, SERIES
+from .market_series import ELECTRIC, INDEX, PEPSI, SERIES
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -37,15 +37,17 @@ def theirs(series: str) -> dict[str, float]:
 
 
 def by_hand(pnl: Floats, process: Mapping[str, float]) -> tuple[float, float]:
-    """The log-likelihood and the standard deviation of the next day, term by term."""
+    """The log-likelihood and the standard deviation of the next day, the variances one by one."""
     weights = [0.94**i for i in range(min(75, pnl.size))]
     away = pnl - pnl.mean()
     square = h = sum(w * x * x for w, x in zip(weights, away, strict=False)) / sum(weights)
-    likelihood, narrower = 0.0, math.sqrt((process["df"] - 2) / process["df"])
-    for x in pnl:
+    variance = []
+    for x in pnl.tolist():
         h = process["omega"] + process["alpha"] * square + process["beta"] * h
+        variance.append(h)
         square = (x - process["mu"]) ** 2
-        likelihood += stats.t.logpdf(x, process["df"], process["mu"], narrower * math.sqrt(h))
+    scale = np.sqrt((process["df"] - 2) / process["df"] * np.array(variance))
+    likelihood = float(np.sum(stats.t.logpdf(pnl, process["df"], process["mu"], scale)))
     return likelihood, math.sqrt(process["omega"] + process["alpha"] * square + process["beta"] * h)
 
 
@@ -139,6 +141,18 @@ def test_of_two_maxima_the_higher_one_is_found_where_one_start_ends_at_the_other
     assert METHOD.estimate_with(from_the_other, pnl, (0.99,)).var == pytest.approx(estimate.var, rel=1e-8)
 
 
+def test_a_variance_that_only_drifts_is_found_beside_one_that_clusters_a_little_less_likely() -> None:
+    pnl = PEPSI[4882:5382]
+    estimate = METHOD.estimate(pnl, LEVELS)
+    drifts, clusters = estimate.parameters, {"alpha": 0.01177, "beta": 0.9698, "df": 5.146}
+    assert drifts["alpha"] == 0.0
+    assert drifts["beta"] == pytest.approx(0.98887, abs=1e-5)
+    other = METHOD.estimate_with(Fit.of(clusters | {"omega_ratio": 0.01461, "mu_ratio": -0.0295}), pnl, LEVELS)
+    assert 0.02 < by_hand(pnl, drifts)[0] - by_hand(pnl, other.parameters)[0] < 0.04
+    started = METHOD.estimate_with(METHOD.fit(pnl, shape_of(other.parameters, pnl)), pnl, LEVELS)
+    assert started.var + started.es == pytest.approx(estimate.var + estimate.es, rel=1e-6)
+
+
 @pytest.mark.parametrize("series", SERIES)
 @pytest.mark.parametrize(("alpha", "beta"), [(0.0, 0.0), (0.3, 0.0), (0.0, 0.999), (0.05, 0.5), (0.9, 0.05)])
 def test_any_start_arrives_at_the_same_figures(series: str, alpha: float, beta: float) -> None:
@@ -180,7 +194,7 @@ def test_the_hills_along_beta_are_those_that_the_likelihood_has() -> None:
     pnl = SERIES[TWO_MAXIMA]
     likelihood = GarchLikelihood.of((pnl - pnl.mean()) / pnl.std())
     found = sorted(hill.beta for hill in hills(likelihood, 0.0, 0.06))
-    assert [beta for beta in found if beta > 0.5] == [0.83, 0.982]
+    assert [beta for beta in found if beta > 0.5] == [0.83, 0.987]
     for hill in hills(likelihood, 0.0, 0.06):
         persistence = hill.alpha + hill.beta
         there = likelihood((0.0, hill.omega, persistence, hill.alpha / persistence if persistence else 0.0, 0.06))

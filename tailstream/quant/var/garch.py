@@ -22,7 +22,7 @@ INVERSE_DFS = Bound(1.0 / DF_MOST, 1.0 / DF_LEAST)
 BOUNDS = (MU_RATIOS, OMEGA_RATIOS, PERSISTENCES, SHARES, INVERSE_DFS)
 """Of `mu`, `omega`, `alpha + beta`, `alpha / (alpha + beta)` and `1 / df`, for P&L of mean 0 and variance 1."""
 
-INSIDE = (MU_RATIOS, OMEGA_RATIOS, Bound(0.05, 1.0 - 1e-6), Bound(0.01, 0.99), INVERSE_DFS)
+INSIDE = (MU_RATIOS, OMEGA_RATIOS, Bound(0.05, 1.0 - 1e-6), SHARES, INVERSE_DFS)
 """Where a climb starts: a likelihood hardly changes along some of the bounds."""
 
 USUAL = 0.15
@@ -152,13 +152,16 @@ def _highest(likelihood: GarchLikelihood, former: _Shape | None) -> Peak | None:
     for hill in hills(likelihood, mu, inverse_df):
         known = [peak for peak in peaks if peak.converged]
         highest = max((peak.value for peak in known), default=-math.inf)
-        if not any(_leads_to(hill, _Shape.at(peak)) for peak in known) and hill.height > highest - FORELAND:
+        if not any(_leads_to(hill, peak) for peak in known) and hill.height > highest - FORELAND:
             peaks.append(_climb(likelihood, _foot(hill, mu, inverse_df)))
     return max((peak for peak in peaks if peak.converged), key=lambda peak: peak.value, default=None)
 
 
-def _leads_to(hill: Hill, shape: _Shape) -> bool:
-    return hill.beta_least < shape.beta < hill.beta_most and (hill.alpha > 0.0) == (shape.alpha > 0.0)
+def _leads_to(hill: Hill, peak: Peak) -> bool:
+    """Whether a climb from the hill is likely to end at the peak."""
+    shape = _Shape.at(peak)
+    beside = hill.beta_least < shape.beta < hill.beta_most and (hill.alpha > 0.0) == (shape.alpha > 0.0)
+    return beside and hill.height <= peak.value
 
 
 def _foot(hill: Hill, mu: float, inverse_df: float) -> tuple[float, ...]:
