@@ -60,6 +60,11 @@ def test_every_page_is_found_from_the_readme() -> None:
     assert set(PAGES) - reached(README) == set()
 
 
+def test_every_benchmark_is_on_the_page_of_what_it_costs() -> None:
+    listed = re.findall(r"^\| `(\w+\.py)` \|", (ROOT / "docs/performance.md").read_text(), flags=re.MULTILINE)
+    assert sorted(listed) == sorted(path.name for path in ROOT.glob("benchmarks/*.py"))
+
+
 def test_the_look_for_links_finds_the_dead_ones(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("# What is it?\n[here](#what-is-it), [gone](gone.md#there)\n```\n[code](no.md)\n```\n")
