@@ -13,7 +13,7 @@ from tailstream.files.table import read_table
 from tailstream.files.verdicts import BASEL_LEVEL, Verdict, verdicts
 from tailstream.quant.arrays import Floats
 from tailstream.quant.averaging import ID as AVERAGE
-from tailstream.quant.averaging import members
+from tailstream.quant.averaging import average, members
 from tailstream.quant.backtest import BASEL_OBSERVATIONS, hits, observed, traffic_light
 from tailstream.quant.var import Method, Window
 from tailstream.runtime import plugins
@@ -22,6 +22,8 @@ INDEX = Path(__file__).parents[2] / "data" / "sp500_index.csv.gz"
 SETTINGS = RiskSettings()
 WINDOWS = {Window.SCENARIOS: SETTINGS.scenario_window, Window.FIT: SETTINGS.fit_window}
 LEVELS = SETTINGS.var_levels
+EQUAL = "equal_weight"
+"""What the average would be with equal weights, as it is called where it is published beside it."""
 
 
 class Record(NamedTuple):
@@ -44,9 +46,10 @@ def index() -> Series:
 def records(ids: Sequence[str], jobs: int = 1) -> dict[str, Record]:
     """How the methods `ids` did on all days that have a whole fit window before them, in `jobs` processes.
 
-    The average is made of the members among `ids` and of no others.
+    The average is made of the members among `ids` and of no others, and so is what equal weights would give.
     """
-    made = _forecasts(plugins.methods(SETTINGS.scenarios_min, [name for name in ids if name != AVERAGE]), jobs)
+    own = [name for name in ids if name not in (AVERAGE, EQUAL)]
+    made = _forecasts(plugins.methods(SETTINGS.scenarios_min, own), jobs)
     whole = _averaged(made) if AVERAGE in ids else made
     judged = verdicts(whole, LEVELS)
     return {name: _record(whole, at, judged[name]) for at, name in enumerate(whole.methods)}
@@ -78,13 +81,23 @@ def _rolled(series: Series, methods: dict[str, Method], window: int, jobs: int) 
 
 
 def _averaged(made: Forecasts) -> Forecasts:
-    """The same forecasts with their average behind them."""
+    """The same forecasts with their average behind them, by weights that follow losses and by equal ones."""
     methods = plugins.methods(SETTINGS.scenarios_min, made.methods)
     at = [made.methods.index(name) for name in members(methods)]
     together = averages(made.returns, made.var[:, at], made.es[:, at], LEVELS)
-    var, es = (np.concatenate(pair, axis=1) for pair in ((made.var, together.var), (made.es, together.es)))
-    names, reasons = (*made.methods, AVERAGE), dict(made.reasons) | dict(together.reasons)
+    equal = _equally(made.var[:, at], made.es[:, at])
+    var = np.concatenate([made.var, together.var, equal[0]], axis=1)
+    es = np.concatenate([made.es, together.es, equal[1]], axis=1)
+    names, reasons = (*made.methods, AVERAGE, EQUAL), dict(made.reasons) | dict(together.reasons)
     return Forecasts(made.name, made.dates, made.returns, names, var, es, reasons)
+
+
+def _equally(var: Floats, es: Floats) -> Floats:
+    """VaR and ES (2, T, 1, L) of members (T, M, L) that all have the same weight."""
+    weights = np.ones(var.shape[1]) / var.shape[1]
+    made = [average(weights, *figures, losses_seen=1) for figures in zip(var, es, strict=True)]
+    figures = [[one.equal_var for one in made], [one.equal_es for one in made]]
+    return np.array(figures, dtype=np.float64)[:, :, None]
 
 
 def _record(made: Forecasts, at: int, judged: Sequence[Verdict]) -> Record:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from contracts.event import Status
-from docs.tables.backtests import LEVELS, WINDOWS, Record
+from docs.tables.backtests import EQUAL, LEVELS, WINDOWS, Record
 from docs.tables.statuses import ERAS, Census, Tally
 from tailstream.files.verdicts import BASEL_LEVEL, Test, Verdict
 from tailstream.quant.averaging import ID as AVERAGE
@@ -14,13 +14,15 @@ from tailstream.runtime.plugins import OWN, VARIANTS
 
 MODELS = Path(__file__).parents[1] / "models"
 INDEX_PAGE = MODELS / "README.md"
-ALL = (*OWN, AVERAGE)
+ALL = (*OWN, AVERAGE, EQUAL)
 
 Row = Sequence[str]
 
 
 def page_of(method: str) -> str:
     """The page that a method stands on: a variant on that of the method that it is one of."""
+    if method == EQUAL:
+        return AVERAGE
     return method if method not in VARIANTS else next(name for name in OWN if method.startswith(f"{name}_"))
 
 
@@ -29,7 +31,7 @@ def methods_of(page: str) -> tuple[str, ...]:
     return tuple(method for method in ALL if page_of(method) == page)
 
 
-PAGES = tuple(page for page in ALL if page not in VARIANTS)
+PAGES = tuple(method for method in ALL if page_of(method) == method)
 
 
 def path_of(page: str) -> Path:
