@@ -15,7 +15,7 @@ CLOSES = 24
 
 @pytest.fixture(scope="session")
 def story() -> Story:
-    """Real prices of 2007 with the 60 books, measured by the pure engines too."""
+    """Real prices of 2007 with a third of the books, measured by the pure engines too."""
     return tell(partitions=PARTITIONS, closes=CLOSES)
 
 

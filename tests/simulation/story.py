@@ -3,10 +3,10 @@
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
-from itertools import islice
+from itertools import islice, product
 from statistics import median
 from typing import NamedTuple
 
@@ -52,6 +52,9 @@ WINDOWS = {
     "analytics_window": 30,
 }
 """Shorter than a system's own, so that a short story fills them: models are fitted three times in it."""
+DESKS = ("long-only", "concentrated", "long-short", "levered", "euro", "mixed")
+PORTFOLIOS = ("firm", *DESKS, *(f"{desk}-{number}" for desk in DESKS for number in ("01", "02", "06")))
+"""Three of the ten books of each desk, in several shards and currencies; into some of them money flows."""
 DIFFERENCES_SHOWN = 8
 CLOSING_TOPICS: tuple[Topic, ...] = (METRICS, VALUATIONS, RISK, BACKTESTS)
 
@@ -129,9 +132,22 @@ def tell(*, partitions: int, closes: int, slices: int = 0, spoil: "Spoil | None"
     for instrument in instruments(history):
         log.append(INSTRUMENTS, instrument.instrument_id, instrument)
     for day in islice(days(history, plan), WARM_UP_CLOSES + closes):
-        log.day(day, slices)
+        log.day(of(PORTFOLIOS, day), slices)
     expected = tuple(_measured(log))
     return Story(partitions, tuple(_commands(expected)), tuple(log.emissions), expected)
+
+
+def of(portfolios: Container[str], day: TradingDay) -> TradingDay:
+    """The day as if there were these portfolios alone."""
+    return replace(day, at_open=_of(portfolios, day.at_open), at_close=_of(portfolios, day.at_close))
+
+
+def _of(portfolios: Container[str], changes: Changes) -> Changes:
+    return Changes(
+        tuple(defined for defined in changes.definitions if defined.portfolio_id in portfolios),
+        tuple(held for held in changes.holdings if held.portfolio_id in portfolios),
+        tuple(portfolio_id for portfolio_id in changes.closed if portfolio_id in portfolios),
+    )
 
 
 class Log:
@@ -216,7 +232,7 @@ def _measured(log: Log) -> Iterator[Output]:
 
 
 def measure(engine: ClosingEngine, encode: Encoder, log: Log) -> Iterator[Emission]:
-    """What a pure engine makes of the log, shard by shard; it owns all of them from then on."""
+    """What a pure engine makes of the log, close by close; it owns all shards from then on."""
     world = engine.world
     for arrival in log.arrivals:
         world.fold(arrival)
@@ -225,10 +241,10 @@ def measure(engine: ClosingEngine, encode: Encoder, log: Log) -> Iterator[Emissi
     world.open()
     for partition in range(log.partitions):
         world.adopt(partition, None)
-        for row in world.due(partition):
-            for events in on_the_spot(engine.close(partition, row)):
-                yield from (encode(event, "story") for event in events)
-            world.done(partition, row)
+    for row, partition in product(world.due(0), range(log.partitions)):
+        for events in on_the_spot(engine.close(partition, row)):
+            yield from (encode(event, "story") for event in events)
+        world.done(partition, row)
 
 
 def _commands(expected: Iterable[Output]) -> Iterator[Emission]:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,12 +69,12 @@ class System:
     def settings(self) -> ServiceSettings:
         return ServiceSettings(kafka=self.stack.addresses.kafka, topic_prefix=self.prefix)
 
-    def create(self, *, each: int = 1, **environment: str) -> None:
-        """Make ``each`` replicas of every service; ``environment`` is told to all of them."""
+    def create(self, *, each: int = 1, services: Sequence[str] = SERVICES, **environment: str) -> None:
+        """Make ``each`` replicas of the services; ``environment`` is told to all of them."""
         migrate(self.database)
         told = ENVIRONMENT | environment
         told |= {"TAILSTREAM_TOPIC_PREFIX": self.prefix, "TAILSTREAM_POSTGRES": self.database}
-        for service in SERVICES:
+        for service in services:
             made = [Replica.of(self.stack, service, number=n + 1, environment=told) for n in range(each)]
             for replica in made:
                 replica.name = f"{self.prefix}{replica.name}"
@@ -132,7 +132,7 @@ class System:
     async def measured(self, story: Story) -> None:
         """Wait until every output is on the bus, every close evaluated and every row written."""
         wanted = sorted(story.evaluations.items())
-        await self.until(self._outputs, len(story.expected))
+        await self.until(self.published, len(story.expected))
         await self.until(self._evaluations, sum(count for _, count in wanted))
         await self.until(self._rows, len(story.expected))
 
@@ -149,7 +149,6 @@ class System:
         return "\n".join(f"{r.name}: exit {r.exit_code}, {r.not_ready()}\n{r.log_end()}" for r in self.all())
 
     async def outcome(self) -> Outcome:
-        outputs = [output(r.topic, r.key or "", r.value or b"") for t in CLOSING_TOPICS for r in await self._read(t)]
         alerts: dict[str, dict[str, tuple[str, str, str]]] = defaultdict(dict)
         for record in await self._read(ALERTS):
             alert = ALERTS.event.from_json(record.value or b"").model_dump(mode="json")
@@ -161,12 +160,17 @@ class System:
                 await connection.execute("select limit_id, evaluations, chain, level from limits.states")
             ).fetchall()
         return Outcome(
-            outputs=tuple(outputs),
+            outputs=await self.outputs(),
             evaluations={limit: (count, chain, level) for limit, count, chain, level in states},
             alerts={limit: list(steps.values()) for limit, steps in alerts.items()},
             rows={topic: await self._row_count(table) for topic, table in TABLES.items()},
             quarantined=await self._count(QUARANTINE),
         )
+
+    async def outputs(self) -> tuple[Output, ...]:
+        """The closing outputs, as a read_committed reader finds them."""
+        read = [record for topic in CLOSING_TOPICS for record in await self._read(topic)]
+        return tuple(output(record.topic, record.key or "", record.value or b"") for record in read)
 
     async def _read(self, topic: Topic) -> list[Record]:
         width = 1 if topic is QUARANTINE else self.partitions
@@ -175,7 +179,8 @@ class System:
     async def _count(self, topic: Topic) -> int:
         return len(await self._read(topic))
 
-    async def _outputs(self) -> int:
+    async def published(self) -> int:
+        """How many closing outputs are on the bus."""
         return sum([await self._count(topic) for topic in CLOSING_TOPICS])
 
     async def _evaluations(self) -> int:

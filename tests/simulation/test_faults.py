@@ -13,7 +13,7 @@ from tests.simulation.system import Outcome, System, deaths
 
 READY_SECONDS_MAX = 90.0
 HITS = {
-    "close.measuring": (60, 1_200),
+    "close.measuring": (25, 500),
     "close.between_acks": (4, 40),
     "close.before_commit": (4, 40),
     "close.during_commit": (4, 40),
