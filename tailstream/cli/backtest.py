@@ -33,10 +33,13 @@ from tailstream.quant.var import MINIMUM_OBSERVATIONS
 
 app = typer.Typer()
 HITS = "hits"
-COLUMNS = (
-    "method", "level", "exceptions\n/ expected", "observed", "Kupiec p", "independence p", "both p", "Z2",
-    "tick loss", "FZ0 loss", "Basel, last\n250 at 99 %",
-)  # fmt: skip
+COLUMNS = ("method", "level", "exceptions\n(expected)", "Kupiec\np", "indep.\np", "Z2", "FZ0\nloss", "traffic\nlight")
+"""What people are shown of a verdict; a document has all of it."""
+LEGEND = (
+    "p: how often a right method would look as bad, or worse, by the number of its exceptions (Kupiec), or by how they "
+    "follow each other (indep.). Z2 below 0: ES too small. FZ0: the smaller the better. The light is Basel's, of the "
+    "last 250 periods at 99 %."
+)
 
 Verdicts = Mapping[str, Sequence[Verdict]]
 
@@ -59,6 +62,7 @@ def backtest(
     """Roll through the series: VaR and ES of each period from the window before it, tested against what came."""
     source, picture = Source(files, kind, last, positions), png(plot)
     if hits:
+        _expect_alone(method=method, jobs=jobs, plot=plot)
         of_hits = _one(level)
         _answer(_of_hits(source, of_hits), [of_hits], {}, as_json)
         return
@@ -90,6 +94,13 @@ def _of_hits(source: Source, level: float) -> dict[str, Verdicts]:
     return {column.name: {HITS: [verdict_on_hits(column, level)]} for column in each}
 
 
+def _expect_alone(**told: object) -> None:
+    """Refuse what there is nothing to do with when hits are given."""
+    for name, value in told.items():
+        if value is not None:
+            raise typer.BadParameter("expected none with --hits, which are not forecast here", param_hint=f"--{name}")
+
+
 def _one(levels: Sequence[float] | None) -> float:
     if levels is None or len(levels) != 1:
         raise typer.BadParameter("expected the one level of the VaR that was hit", param_hint="--level")
@@ -104,7 +115,8 @@ def _answer(
         print_document({"series": series})
         return
     for name, each in tested.items():
-        print_figures(name, COLUMNS, _rows(each, levels), (0, len(COLUMNS) - 1))
+        title = f"{name}: {_periods(each)} periods"
+        print_figures(title, COLUMNS, _rows(each, levels), (0, len(COLUMNS) - 1), LEGEND)
         for method, why in reasons.get(name, {}).items():
             for reason, periods in why.most_common():
                 typer.echo(f"{method}: no figures for {periods} periods: {reason}")
@@ -124,18 +136,22 @@ def _figures(verdict: Verdict) -> dict[str, Any]:
     return {name: value._asdict() if isinstance(value, Test) else value for name, value in verdict._asdict().items()}
 
 
+def _periods(tested: Verdicts) -> int:
+    """Of the method that had figures for the most."""
+    return max(verdict.observations for each in tested.values() for verdict in each)
+
+
 def _rows(tested: Verdicts, levels: Sequence[float]) -> Iterator[list[str]]:
     for method, each in tested.items():
         for level, verdict in zip(levels, each, strict=True):
             yield [
                 method,
                 f"{100 * level:g} %",
-                f"{verdict.exceptions} / {verdict.expected:.1f}",
-                str(verdict.observations),
-                *(_p_value(test) for test in (verdict.kupiec, verdict.independence, verdict.conditional_coverage)),
+                f"{verdict.exceptions} ({verdict.expected:.1f})",
+                _p_value(verdict.kupiec),
+                _p_value(verdict.independence),
                 _number(verdict.z2, ".2f"),
-                _number(verdict.tick_loss, ".3e"),
-                _number(verdict.fz0_loss, ".4f"),
+                _number(verdict.fz0_loss, ".3f"),
                 f"{verdict.traffic_light} {verdict.multiplier:.2f}" if verdict.traffic_light else "-",
             ]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table as Grid
 
@@ -22,6 +23,7 @@ from tailstream.runtime.errors import ConfigurationError
 
 LEVELS = (0.95, 0.975, 0.99, 0.995)
 ALL = "all"
+GAP, LEGEND_COLUMNS = 2, 100
 
 Files = Annotated[
     list[str], typer.Argument(help="CSV or Parquet: dates in the first column, then series. - is standard input.")
@@ -166,13 +168,47 @@ def png(path: Path | None) -> Path | None:
 
 
 def print_figures(
-    title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], words: Sequence[int] = (0,)
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], words: Sequence[int] = (0,), legend: str = ""
 ) -> None:
-    """A table of figures: to the right, but for the columns at the positions `words`."""
-    grid = Grid(title=title, title_justify="left", title_style="bold")
-    for at, column in enumerate(columns):
-        grid.add_column(column, justify="left" if at in words else "right", overflow="fold")
+    """A table of figures: to the right, but for the columns at the positions `words`.
+
+    Where there is no room for all columns side by side, as many as there is room for, then the others below.
+    """
+    console, rows = Console(highlight=False, markup=False), list(rows)
+    console.width = console.width if console.is_terminal else PIPED_COLUMNS
+    console.print(title, style="bold")
+    for shown in _blocks([_width(at, columns, rows, words) for at in range(len(columns))], console.width):
+        grid = _grid(shown, columns, rows, words)
+        needed = console.measure(grid).minimum
+        console.print(grid, width=max(console.width, needed), crop=False)  # a figure without its end would be another
+        console.print()
+    if legend:
+        console.print(legend, style="dim", width=min(console.width, LEGEND_COLUMNS))
+        console.print()
+
+
+def _width(at: int, columns: Sequence[str], rows: Sequence[Sequence[str]], words: Sequence[int]) -> int:
+    """How wide a column must be: words behind the first column may be wrapped."""
+    lines = [*columns[at].splitlines(), *(row[at] for row in rows)]
+    parts = [part for line in lines for part in line.split()] if at in words and at else lines
+    return max(map(len, parts), default=0)
+
+
+def _blocks(widths: Sequence[int], room: int) -> list[list[int]]:
+    """The columns that stand side by side, the first in every block."""
+    blocks = [[0]]
+    for at in range(1, len(widths)):
+        if len(blocks[-1]) > 1 and sum(widths[each] + GAP for each in blocks[-1]) + widths[at] > room:
+            blocks.append([0])
+        blocks[-1].append(at)
+    return blocks
+
+
+def _grid(shown: Sequence[int], columns: Sequence[str], rows: Sequence[Sequence[str]], words: Sequence[int]) -> Grid:
+    grid = Grid(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
+    for at in shown:
+        wraps = at in words and at > 0
+        grid.add_column(columns[at], justify="left" if at in words else "right", overflow="fold", no_wrap=not wraps)
     for row in rows:
-        grid.add_row(*row)
-    console = Console(highlight=False, markup=False)
-    console.print(grid) if console.is_terminal else Console(width=PIPED_COLUMNS, markup=False).print(grid)
+        grid.add_row(*(row[at] for at in shown))
+    return grid

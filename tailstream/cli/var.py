@@ -24,7 +24,7 @@ from tailstream.cli.series import (
 )
 from tailstream.files.contributions import Contribution, Contributions, contributions
 from tailstream.files.holdings import Portfolio
-from tailstream.files.notation import amount, percent
+from tailstream.files.notation import amount, hundredths, percent
 from tailstream.files.risk import PORTFOLIO, Levels, Risk, risk_of
 from tailstream.files.table import label
 from tailstream.quant.var import Estimate
@@ -138,8 +138,8 @@ def _method(estimate: Estimate, levels: Sequence[float]) -> dict[str, Any]:
 def _print(found: Found, over: Horizon, risks: Sequence[Risk], levels: Sequence[float]) -> None:
     columns, words = ["method", *(f"{100 * level:g} %\nVaR / ES" for level in levels), "status"], (0, len(levels) + 1)
     for risk in risks:
-        title = f"{risk.name}, as of {label(found.as_of)}: {risk.pnl.size} scenarios of {over}"
-        print_figures(title, columns, _rows(risk.estimates, percent), words)
+        title = f"{risk.name}, as of {label(found.as_of)}: {risk.pnl.size} scenarios of {over}; figures in %"
+        print_figures(title, columns, _rows(risk.estimates, hundredths), words)
         if risk.money:
             title = f"{risk.name}, worth {amount(risk.money.value)}: in money"
             print_figures(title, columns, _rows(risk.money.estimates, amount), words)

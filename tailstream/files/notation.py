@@ -13,6 +13,11 @@ def percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.2f} %"
 
 
+def hundredths(value: float | None) -> str:
+    """A fraction in percent, the sign standing elsewhere; a dash for what is missing."""
+    return "-" if value is None else f"{100 * value:.2f}"
+
+
 def amount(value: float | None) -> str:
     """Money, without its cents; a dash for what is missing."""
     return "-" if value is None else f"{value:,.0f}"

@@ -3,9 +3,11 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
+from tailstream.files.attempt import estimated
 from tailstream.files.holdings import Portfolio
 from tailstream.files.series import Series
 from tailstream.quant.arrays import Floats
@@ -58,12 +60,18 @@ def as_series(what: Series | Portfolio) -> Series:
 
 
 def risk_of(what: Series | Portfolio, methods: Mapping[str, Method], levels: Levels) -> Risk:
-    """VaR and ES by every one of `methods`, and by the average of them when it has three members or more."""
+    """VaR and ES by every one of `methods`, and by the average of them when it has three members or more.
+
+    A method that raises is ``degraded`` and says why; the others have their figures.
+    """
     return _of_series(what, methods, levels) if isinstance(what, Series) else _of_portfolio(what, methods, levels)
 
 
 def _of_series(series: Series, methods: Mapping[str, Method], levels: Levels) -> Risk:
-    each = {name: method.estimate(series.returns, levels.each) for name, method in methods.items()}
+    each = {
+        name: estimated(partial(method.estimate, series.returns, levels.each), levels.each)
+        for name, method in methods.items()
+    }
     each |= _average(methods, each, levels.each)
     return Risk(series.name, series.returns, _scaled(each, math.sqrt(levels.periods)))
 
@@ -73,7 +81,10 @@ def _of_portfolio(portfolio: Portfolio, methods: Mapping[str, Method], levels: L
     worth = portfolio.value
     unit = worth if worth > 0.0 else 1.0
     weights = portfolio.exposures / unit
-    each = {name: _of_positions(weights, portfolio.returns, method, levels.each) for name, method in methods.items()}
+    each = {
+        name: estimated(partial(_of_positions, weights, portfolio.returns, method, levels.each), levels.each)
+        for name, method in methods.items()
+    }
     each |= _average(methods, each, levels.each)
     estimates = _scaled(each, math.sqrt(levels.periods))
     money = Money(worth, _scaled(estimates, unit))

@@ -7,15 +7,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
+from tailstream.files.attempt import estimated, fitted
 from tailstream.files.series import Series
 from tailstream.quant.arrays import Floats
 from tailstream.quant.averaging import FEWEST_AVERAGED, ID, WINDOW, average, members, next_weights
 from tailstream.quant.backtest import fz0_loss
-from tailstream.quant.var import Estimate, FittedMethod, MarketMethod, Method
+from tailstream.quant.var import Estimate, Fit, FittedMethod, MarketMethod, Method
 
 CHUNK_PERIODS = 200
 """Fits start afresh in every chunk of about so many periods, so that figures do not depend on who computes which."""
@@ -139,19 +141,29 @@ def _estimates(method: Method, returns: Floats, rolling: Rolling) -> Iterator[Es
         yield from _fitted(method, windows, rolling)
     elif isinstance(method, MarketMethod) and not method.redrawn:
         for at in range(0, len(windows), rolling.refit_every):
-            yield from [method.estimate(windows[at], rolling.levels)] * min(rolling.refit_every, len(windows) - at)
+            yield from [_estimate(method, windows[at], rolling)] * min(rolling.refit_every, len(windows) - at)
     else:
-        yield from (method.estimate(window, rolling.levels) for window in windows)
+        yield from (_estimate(method, window, rolling) for window in windows)
+
+
+def _estimate(method: Method, window: Floats, rolling: Rolling) -> Estimate:
+    return estimated(partial(method.estimate, window, rolling.levels), rolling.levels)
 
 
 def _fitted(method: FittedMethod, windows: Floats, rolling: Rolling) -> Iterator[Estimate]:
-    """Each fit starts where the former one ended."""
+    """Each fit starts where the former one ended, or from the data alone where that one failed."""
     start: Mapping[str, float] | None = None
     for at, window in enumerate(windows):
         if at % rolling.refit_every == 0:
-            fit = method.fit(window, start)
+            fit = fitted(partial(method.fit, window, start))
             start = fit.parameters if fit.status == "ok" else None
-        yield method.estimate_with(fit, window, rolling.levels)
+        yield _estimate_with(method, fit, window, rolling.levels)
+
+
+def _estimate_with(method: FittedMethod, fit: Fit, window: Floats, levels: tuple[float, ...]) -> Estimate:
+    if fit.status != "ok":
+        return Estimate.missing(fit.status, fit.reason or "was not fitted", levels)
+    return estimated(partial(method.estimate_with, fit, window, levels), levels)
 
 
 def _whole(series: Series, rolling: Rolling, parts: Sequence[_Figures]) -> Forecasts:

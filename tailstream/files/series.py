@@ -87,7 +87,9 @@ def told_apart(table: Table) -> Kind:
     if sizes and np.all(known > 0.0) and min(sizes) > RETURN_OR_PRICE:
         return Kind.PRICES
     found = f"numbers from {known.min():g} to {known.max():g}" if known.size else "no number"
-    raise UnclearKind(f"{table.name}: expected what is clearly returns or clearly prices, found {found}")
+    raise UnclearKind(
+        f"{table.name}: expected what is clearly prices, or returns (0.01 is a gain of 1 %), found {found}"
+    )
 
 
 def periods_of(table: Table, kind: Kind) -> Periods:

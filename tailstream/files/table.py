@@ -90,10 +90,17 @@ def read_sheet(file: str) -> Sheet:
         raise WrongFile(
             f"{name}: expected a header and at least one row, found {len(sheet.columns)} columns and no row"
         )
-    for column in sheet.columns:
-        if sheet.columns.count(column) > 1:
-            raise WrongFile(f"{name}: column {column!r}: expected every name once, found it twice")
+    _expect_names(sheet)
     return sheet
+
+
+def _expect_names(sheet: Sheet) -> None:
+    """Refuse a series without a name, and a name that is there twice; the dates need none."""
+    for at, column in enumerate(sheet.columns):
+        if not column and at:
+            raise WrongFile(f"{sheet.name}: row 1: expected a name for each series, column {at + 1} has none")
+        if sheet.columns.count(column) > 1:
+            raise WrongFile(f"{sheet.name}: column {column!r}: expected every name once, found it twice")
 
 
 def label(moment: datetime) -> str:
@@ -124,7 +131,9 @@ def _content(file: str, name: str) -> bytes:
         content = sys.stdin.buffer.read() if file == STANDARD_INPUT else Path(file).read_bytes()
         return gzip.decompress(content) if content.startswith(_GZIP) else content
     except (OSError, EOFError, zlib.error) as error:
-        raise WrongFile(f"{name}: expected a CSV or Parquet file: {error}") from error
+        raise WrongFile(
+            f"{name}: expected a CSV or Parquet file: {getattr(error, 'strerror', None) or error}"
+        ) from error
 
 
 def _text(content: bytes, name: str) -> str:
@@ -141,6 +150,8 @@ def _csv(text: str, name: str) -> Sheet:
         rows = [Row(reader.line_num, cells) for cells in reader if cells]
     except csv.Error as error:
         raise WrongFile(f"{name}: row {reader.line_num}: expected comma-separated values: {error}") from error
+    if len(header) == 1:
+        raise WrongFile(f"{name}: row 1: expected names of columns with commas between them, was {header[0]!r}")
     for row in rows:
         if len(row.cells) != len(header):
             raise WrongFile(f"{name}: row {row.number}: expected {len(header)} cells, found {len(row.cells)}")

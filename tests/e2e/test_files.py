@@ -148,8 +148,27 @@ def test_a_dash_reads_standard_input(run: Run, returns: str, command: str) -> No
 
 def test_people_get_a_table_with_its_reasons(run: Run, returns: str) -> None:
     told = run("var", returns, *CLOSED_FORM, "--last", "100")
-    assert "A, as of 2021-09-26: 100 scenarios of 1 period" in told.stdout
+    assert "A, as of 2021-09-26: 100 scenarios of 1 period; figures in %" in told.stdout
     assert "needs 250 observations, has 100" in told.stdout
+
+
+def test_a_table_that_is_too_wide_goes_on_below_and_loses_no_figure(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = run("metrics", STOCKS, "--last", "300").stdout
+    monkeypatch.setattr("tailstream.cli.series.PIPED_COLUMNS", 80)
+    folded = run("metrics", STOCKS, "--last", "300").stdout
+    assert max(map(len, folded.splitlines())) <= 80
+    for name in ("metric", "sharpe", "worst"):
+        in_one = next(line for line in whole.splitlines() if line.startswith(f"{name} "))
+        in_some = [line for line in folded.splitlines() if line.startswith(f"{name} ")]
+        assert len(in_some) > 1
+        assert " ".join(line.removeprefix(name) for line in in_some).split() == in_one.removeprefix(name).split()
+
+
+def test_a_backtest_table_is_no_wider_than_a_terminal_of_80_columns(run: Run, returns: str) -> None:
+    told = run("backtest", returns, *CLOSED_FORM, "--jobs", "1").stdout
+    assert max(map(len, told.split("\n\np: ")[0].splitlines())) <= 80
+    assert "A: 500 periods" in told
+    assert "A: 0 periods" not in told
 
 
 def test_a_backtest_answers_with_the_promised_document(run: Run) -> None:
@@ -253,6 +272,11 @@ def test_a_picture_of_what_cannot_be_measured_is_drawn_all_the_same(run: Run, tm
         (("backtest", INDEX, "--window", "8312"), "--window"),
         (("backtest", INDEX, "--refit-every", "0"), "--refit-every"),
         (("backtest", INDEX, "--hits", "--level", "0.95", "--level", "0.99"), "--level"),
+        (("backtest", INDEX, "--hits", "--level", "0.99", "--method", "normal"), "--method"),
+        (("backtest", INDEX, "--hits", "--level", "0.99", "--plot", "picture.png"), "--plot"),
+        (("var", INDEX, "--level", "nan"), "--level"),
+        (("metrics", INDEX, "--risk-free", "nan"), "--risk-free"),
+        (("metrics", INDEX, "--periods-per-year", "nan"), "--periods-per-year"),
         (("metrics", INDEX, "--risk-free", "2"), "--risk-free"),
         (("metrics", INDEX, "--mar", "-1"), "--mar"),
         (("metrics", INDEX, "--periods-per-year", "0"), "--periods-per-year"),

@@ -1,5 +1,5 @@
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -11,7 +11,7 @@ from tailstream.files.risk import Levels, risk_of
 from tailstream.files.series import Series
 from tailstream.quant.arrays import Floats
 from tailstream.quant.scenarios import scenario_pnl
-from tailstream.quant.var import Method
+from tailstream.quant.var import Estimate, Method
 from tailstream.quant.var.historical import Historical
 from tailstream.quant.var.normal import Normal
 from tailstream.runtime import plugins
@@ -50,6 +50,47 @@ def test_the_average_has_equal_weights_for_there_is_no_history_of_losses() -> No
     members = [risk.estimates[name].var[0] for name in THREE]
     assert risk.estimates["average"].var[0] == pytest.approx(np.mean([x for x in members if x is not None]))
     assert risk.estimates["average"].parameters == {name: pytest.approx(1 / 3) for name in THREE}
+
+
+class Fails(Historical):
+    """A plug-in with a bug."""
+
+    def estimate(self, pnl: Floats, levels: Sequence[float]) -> Estimate:
+        raise KeyError("df")
+
+
+class SaysNothing(Historical):
+    """A plug-in whose figures are no numbers."""
+
+    def estimate(self, pnl: Floats, levels: Sequence[float]) -> Estimate:
+        return Estimate.of({}, [math.nan] * len(levels), [math.inf] * len(levels))
+
+
+class SaysTooLittle(Historical):
+    """A plug-in that forgets a level."""
+
+    def estimate(self, pnl: Floats, levels: Sequence[float]) -> Estimate:
+        return Estimate.of({}, [0.01], [0.02])
+
+
+@pytest.mark.parametrize(
+    ("method", "reason"),
+    [
+        (Fails(250), "KeyError: 'df'"),
+        (SaysNothing(250), "ValueError: var: expected a finite number for each of 2 levels, was [nan, nan]"),
+        (SaysTooLittle(250), "ValueError: var: expected a finite number for each of 2 levels, was [0.01]"),
+    ],
+    ids=["raises", "no numbers", "too few"],
+)
+@pytest.mark.parametrize("what", [series(noise(500)), portfolio([3e6, -1e6])], ids=["series", "portfolio"])
+def test_a_failing_method_is_degraded_with_its_reason_and_the_others_have_their_figures(
+    what: Series | Portfolio, method: Method, reason: str
+) -> None:
+    risk = risk_of(what, {**THREE, "broken": method}, LEVELS)
+    assert (risk.estimates["broken"].status, risk.estimates["broken"].reason) == ("degraded", reason)
+    whole = risk_of(what, THREE, LEVELS).estimates
+    assert {name: risk.estimates[name] for name in THREE} == {name: whole[name] for name in THREE}
+    assert risk.estimates["average"].var == whole["average"].var
 
 
 def test_two_methods_have_no_average() -> None:

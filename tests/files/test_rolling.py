@@ -119,6 +119,36 @@ def test_a_method_without_figures_says_why_and_for_how_many_periods() -> None:
     assert verdicts(made, LEVELS)["historical"][0].observations == 350 - 199
 
 
+class FailsAtTimes(Remembers):
+    """Cannot fit a window that ends with a loss beyond 2 %, nor use a fit for one that ends with such a gain."""
+
+    def fit(self, pnl: Floats, start: Mapping[str, float] | None = None) -> Fit:
+        if pnl[-1] < -0.02:
+            raise FloatingPointError("no fit")
+        return super().fit(pnl, start)
+
+    def estimate_with(self, fit: Fit, pnl: Floats, levels: Sequence[float]) -> Estimate:
+        if pnl[-1] > 0.02:
+            raise FloatingPointError("no use")
+        return super().estimate_with(fit, pnl, levels)
+
+
+def test_a_method_that_raises_costs_only_its_own_figures_of_that_period() -> None:
+    returns = noise(450)
+    (made,) = forecast([series(returns)], rolling({**THREE, "fails": FailsAtTimes()}))
+    ends = returns[249:-1]
+    failed = np.abs(ends) > 0.02
+    assert np.isnan(made.var[:, 3]).all(axis=1).tolist() == failed.tolist()
+    assert made.reasons["fails"] == {
+        "FloatingPointError: no fit": np.count_nonzero(ends < -0.02),
+        "FloatingPointError: no use": np.count_nonzero(ends > 0.02),
+    }
+    (others,) = forecast([series(returns)], rolling(THREE))
+    assert made.var[:, :3].tolist() == others.var[:, :3].tolist()
+    restarted = int(np.argmax(ends < -0.02)) + 1
+    assert made.es[restarted, 3, 0] == 1.0
+
+
 def test_the_average_weighs_by_the_losses_made_before_the_day() -> None:
     (made,) = forecast([series(noise(250 + WINDOW + 20))], rolling(THREE))
     losses = np.add.reduce(fz0_loss(made.returns, made.var[:, :3], made.es[:, :3], LEVELS), axis=-1)

@@ -14,16 +14,18 @@ from tailstream.quant.backtest import hits, observed
 from tailstream.quant.var.tail import tail_probability
 
 PANEL_INCHES = 2.2
-LEGEND = "grey: returns; black: minus VaR, thin at other levels; red: exceptions"
+HEADER_INCHES = 0.8
 
 
 def draw_backtests(path: Path, made: Sequence[Forecasts], levels: Sequence[float]) -> None:
     """A panel for each series and method; nothing of a series without a forecast."""
     panels = [(each, at) for each in made for at in range(len(each.methods)) if each.dates]
-    figure = Figure(figsize=(WIDTH_INCHES, PANEL_INCHES * len(panels) + 0.8), layout="constrained")
-    figure.suptitle(LEGEND, x=0.01, ha="left", fontsize="medium")
+    figure = Figure(figsize=(WIDTH_INCHES, PANEL_INCHES * len(panels) + HEADER_INCHES), layout="constrained")
     for axes, (each, at) in zip(figure.subplots(len(panels), 1, squeeze=False)[:, 0], panels, strict=True):
         _draw_panel(axes, each, at, levels)
+    if panels:
+        handles, labels = figure.axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper left", ncols=len(labels), frameon=False)
     save(figure, path)
 
 
@@ -33,13 +35,23 @@ def _draw_panel(axes: Axes, made: Forecasts, method: int, levels: Sequence[float
     beyond = hits(made.returns, var[:, shown])
     axes.set_title(_title(made, method, levels[shown], var[:, shown]), loc="left", fontsize="medium")
     axes.grid(color=GRID)
-    axes.plot(dates, made.returns, color=BODY, linewidth=0.6)
+    axes.plot(dates, made.returns, color=BODY, linewidth=0.6, label="return")
+    axes.plot(dates, -var[:, shown], color="black", linewidth=1.0, label=f"minus VaR at {100 * levels[shown]:g} %")
     for level in range(len(levels)):
-        axes.plot(dates, -var[:, level], color="black", linewidth=1.0 if level == shown else 0.3)
-    axes.plot(dates[beyond], made.returns[beyond], linestyle="none", marker="o", markersize=3, color=LOSS)
+        if level != shown:
+            axes.plot(dates, -var[:, level], color="black", linewidth=0.3, label=_others(levels, shown, level))
+    axes.plot(
+        dates[beyond], made.returns[beyond], linestyle="none", marker="o", markersize=3, color=LOSS, label="exception"
+    )
     axes.yaxis.set_major_formatter(IN_PERCENT)
     if len(dates) > 1:
         axes.set_xlim(dates[0], dates[-1])
+
+
+def _others(levels: Sequence[float], shown: int, level: int) -> str:
+    """One label for all the thin lines together: it stands with the first of them."""
+    others = [at for at in range(len(levels)) if at != shown]
+    return f"at {', '.join(f'{100 * levels[at]:g}' for at in others)} %" if level == others[0] else "_"
 
 
 def _title(made: Forecasts, method: int, level: float, var: Floats) -> str:

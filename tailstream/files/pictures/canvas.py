@@ -16,7 +16,7 @@ SHOWN_LEVEL = 0.99
 """A picture of many methods shows one level: this, where it was asked for."""
 
 BODY, GRID, LOSS = "#aebbc7", "#e6e6e6", "#cc2f2f"
-IN_PERCENT, PLAIN = PercentFormatter(1.0), StrMethodFormatter("{x:g}")
+IN_PERCENT, PLAIN = PercentFormatter(1.0, symbol=" %"), StrMethodFormatter("{x:g}")
 
 
 def shown_level(levels: Sequence[float]) -> int:

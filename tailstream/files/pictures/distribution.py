@@ -1,19 +1,30 @@
 """The distribution of P&L, and where the methods see its tail."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import StrMethodFormatter
 
 from tailstream.files.notation import amount, percent
-from tailstream.files.pictures.canvas import GRID, IN_PERCENT, WIDTH_INCHES, draw_histogram, save, shown_level
+from tailstream.files.pictures.canvas import BODY, GRID, IN_PERCENT, WIDTH_INCHES, draw_histogram, save, shown_level
 from tailstream.files.risk import Risk
 from tailstream.quant.arrays import Floats
 from tailstream.quant.averaging import ID as AVERAGE
+
+IN_MONEY = StrMethodFormatter("{x:,.0f}")
+KEY = (
+    Line2D([], [], color="black", linestyle="-", marker="o", label="VaR, as below"),
+    Line2D([], [], color="black", linestyle="--", marker="D", label="ES"),
+    Patch(color=BODY, label="scenarios, counted"),
+)
 
 
 class _Line(NamedTuple):
@@ -38,13 +49,31 @@ def draw_risks(path: Path, risks: Sequence[Risk], levels: Sequence[float]) -> No
 def _draw_risk(above: Axes, below: Axes, risk: Risk, levels: Sequence[float]) -> None:
     level = shown_level(levels)
     lines = list(_lines(risk, level))
-    above.set_title(f"{risk.name}: {risk.pnl.size} scenarios, VaR and ES at {100 * levels[level]:g} %", loc="left")
+    above.set_title(_title(risk, levels[level]), loc="left")
     _draw_distribution(above, risk.pnl, lines)
     _draw_lines(below, lines, percent if _in_fractions(risk) else amount)
     below.sharex(above)
     above.tick_params(labelbottom=False)
-    below.xaxis.set_major_formatter(IN_PERCENT if _in_fractions(risk) else StrMethodFormatter("{x:,.0f}"))
-    below.set_xlabel("P&L, losses to the left; ● and solid: VaR, ◆ and dashed: ES")
+    below.xaxis.set_major_formatter(IN_PERCENT if _in_fractions(risk) else IN_MONEY)
+    below.set_xlabel(_axis(risk))
+    if risk.money and _in_fractions(risk):
+        _add_money(above, risk.money.value)
+
+
+def _title(risk: Risk, level: float) -> str:
+    worth = f"worth {amount(risk.money.value)}; " if risk.money else ""
+    return f"{risk.name}: {worth}{risk.pnl.size} scenarios, VaR and ES at {100 * level:g} %"
+
+
+def _axis(risk: Risk) -> str:
+    money = "" if risk.money is None else "; in money at the top" if _in_fractions(risk) else ", in money"
+    return "P&L of a scenario, losses to the left" + money
+
+
+def _add_money(axes: Axes, worth: float) -> None:
+    """A second scale at the top: what fractions of `worth` are in money."""
+    money = axes.secondary_xaxis("top", functions=(partial(np.multiply, worth), partial(np.multiply, 1.0 / worth)))
+    money.xaxis.set_major_formatter(IN_MONEY)
 
 
 def _in_fractions(risk: Risk) -> bool:
@@ -72,11 +101,13 @@ def _draw_distribution(axes: Axes, pnl: Floats, lines: Sequence[_Line]) -> None:
         axes.axvline(-line.var, color=line.colour, linewidth=1.2)
         if line.es is not None:
             axes.axvline(-line.es, color=line.colour, linewidth=1.2, linestyle="--")
+    axes.legend(handles=KEY, loc="upper right")
 
 
 def _draw_lines(axes: Axes, lines: Sequence[_Line], show: Callable[[float | None], str]) -> None:
     """A row for each method, the first at the top, with its figures in words."""
     axes.set_yticks(range(len(lines)), [f"{line.method}  {show(line.var)} / {show(line.es)}" for line in lines])
+    axes.set_title("method, VaR / ES", loc="left", x=-0.01, ha="right", fontsize="medium")
     axes.set_ylim(max(1, len(lines)) - 0.5, -0.5)
     axes.grid(axis="x", color=GRID)
     for row, line in enumerate(lines):

@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.ticker import LogFormatter
 from matplotlib.typing import HashableList
 
 from tailstream.files.notation import metric
 from tailstream.files.performance import Performance, Yardstick, together
-from tailstream.files.pictures.canvas import BODY, GRID, IN_PERCENT, LOSS, PLAIN, WIDTH_INCHES, draw_histogram, save
+from tailstream.files.pictures.canvas import BODY, GRID, IN_PERCENT, LOSS, WIDTH_INCHES, draw_histogram, save
 from tailstream.files.series import Series
 from tailstream.quant.drawdown import underwater
 from tailstream.quant.returns import compounding_refused, wealth
@@ -19,6 +20,8 @@ SHEET_INCHES = 9.0
 ROLLING_PERIODS = 60
 _LAYOUT: list[HashableList[str]] = [[panel, "words"] for panel in ("wealth", "drawdown", "volatility", "shape")]
 _LINES = 34
+_LOGARITHMIC = LogFormatter(minor_thresholds=(2.0, 0.4))
+"""As many labels as two decades have room for."""
 _TITLES = {
     "wealth": "wealth, logarithmic, from 1",
     "drawdown": "drawdown",
@@ -57,12 +60,13 @@ def _draw_wealth(axes: Axes, series: Series, by: Yardstick) -> None:
         common, theirs = together(series, by.benchmark)
         axes.plot(np.array(common.dates), wealth(theirs)[1:], color=BODY, linewidth=1.0, label=by.benchmark.name)
     axes.set_yscale("log")
-    axes.yaxis.set_major_formatter(PLAIN)
-    axes.yaxis.set_minor_formatter(PLAIN)
+    axes.yaxis.set_major_formatter(_LOGARITHMIC)
+    axes.yaxis.set_minor_formatter(_LOGARITHMIC)
     axes.legend(loc="upper left", frameon=False)
 
 
 def _draw_drawdown(axes: Axes, series: Series) -> None:
+    axes.set_axisbelow(True)
     axes.grid(color=GRID)
     axes.fill_between(np.array(series.dates), -underwater(series.returns)[1:], color=LOSS, linewidth=0.0)
     axes.yaxis.set_major_formatter(IN_PERCENT)
