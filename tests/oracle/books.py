@@ -35,6 +35,8 @@ class Performance:
     """(closes, things) with money as ``cash:USD``; signed."""
     nav: "pd.Series[float]"
     pnl: "pd.Series[float]"
+    hypothetical_pnl: "pd.Series[float]"
+    """Of what was held at the close before, at today's prices; NaN where nothing was."""
     flow: "pd.Series[float]"
     period_return: "pd.Series[float]"
     is_measured: "pd.Series[bool]"
@@ -104,7 +106,8 @@ class Books:
         Their declared flows are taken out; members that joined or left are flow.
         """
         base, members = self.definitions[name]["base_currency"], self.members(name)
-        exposures = _times(self.units(name), self.worth[base])
+        units = self.units(name)
+        exposures, static = _times(units, self.worth[base]), _sum(_times(units.shift(1), self.worth[base].diff()))
         here = self.presence[members]
         before_here = here.shift(1, fill_value=False)
         stayed = here & before_here
@@ -119,6 +122,7 @@ class Books:
             exposures=exposures,
             nav=_sum(exposures),
             pnl=pnl,
+            hypothetical_pnl=static.where(before_here.any(axis="columns")),
             flow=flow,
             period_return=(pnl / before).where(before > 0),
             is_measured=here.any(axis="columns") & self.is_open[name],

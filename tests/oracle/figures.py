@@ -1,17 +1,12 @@
-"""The figures of a window of returns and of a scenario P&L, written from their definitions."""
+"""The figures of a book and of a window of returns, written from their definitions."""
 
 import math
-from fractions import Fraction
-from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
 
 PERIODS_PER_YEAR = 252
 ANNUALISED_RETURNS_MIN, ANNUALISED_DAYS_MIN = 30, 90
-SCENARIOS_MIN = 250
-LEVELS = ("0.95", "0.975", "0.99", "0.995")
-DECAY = 0.98
 ROUNDING = 1e-12
 
 Figures = dict[str, float | None]
@@ -21,7 +16,7 @@ def book_figures(exposures: "pd.Series[float]", nav: float) -> Figures:
     """Exposure and concentration of the positions that are held, in base currency."""
     gross, shares = exposures.abs().sum(), exposures.abs() / exposures.abs().sum()
     concentration = (shares**2).sum()
-    return _defined(
+    return defined(
         gross=gross,
         net=exposures.sum(),
         long=exposures.clip(lower=0).sum(),
@@ -36,7 +31,7 @@ def book_figures(exposures: "pd.Series[float]", nav: float) -> Figures:
 
 def return_figures(r: "pd.Series[float]", calendar_days: int) -> Figures:
     """What was returned over the window, and how it was spread; none of them where there is no return."""
-    return _defined(**_performance(r, calendar_days), **_dispersion(r, calendar_days), **_drawdown(r, calendar_days))
+    return defined(**_performance(r, calendar_days), **_dispersion(r, calendar_days), **_drawdown(r, calendar_days))
 
 
 def _performance(r: "pd.Series[float]", calendar_days: int) -> dict[str, float]:
@@ -96,45 +91,6 @@ def _drawdown(r: "pd.Series[float]", calendar_days: int) -> dict[str, float]:
     }
 
 
-def tail_figures(pnl: "pd.Series[float]", nav: float) -> Figures:
-    """VaR and ES of a scenario P&L, oldest first, by each method and level; in money and as fractions of NAV."""
-    figures: dict[str, float] = {}
-    for level in LEVELS:
-        tail = 1 - Fraction(level)
-        for method, estimate in (("historical", historical), ("age_weighted", age_weighted), ("normal", normal)):
-            var, es = estimate(-pnl.to_numpy(), tail) if len(pnl) >= SCENARIOS_MIN else (math.nan, math.nan)
-            figures |= {f"{method} {level} var": var, f"{method} {level} es": es}
-            figures |= {f"{name}_fraction": figures[name] / nav if nav > 0 else math.nan for name in list(figures)[-2:]}
-    return _defined(**figures)
-
-
-def historical(losses: np.ndarray, tail: Fraction) -> tuple[float, float]:
-    """The order statistic L_(ceil(n c)), and the mean of the n (1 - c) worst with a part of the next."""
-    worst, mass = np.sort(losses)[::-1], len(losses) * tail
-    whole = math.floor(mass)
-    var = np.sort(losses)[math.ceil(len(losses) * (1 - tail)) - 1]
-    return var, (worst[:whole].sum() + float(mass - whole) * worst[whole]) / float(mass)
-
-
-def age_weighted(losses: np.ndarray, tail: Fraction) -> tuple[float, float]:
-    """The smallest loss whose cumulated weight from below reaches c, and the weighted mean of the worst 1 - c."""
-    ages = np.arange(len(losses))[::-1]
-    weights = DECAY**ages * (1 - DECAY) / (1 - DECAY ** len(losses))
-    order = np.argsort(losses)
-    ascending = weights[order].cumsum()
-    var = losses[order][np.argmax(ascending >= float(1 - tail))]
-    worst = order[::-1]
-    taken = (float(tail) - (weights[worst].cumsum() - weights[worst])).clip(0, weights[worst])
-    return var, (taken * losses[worst]).sum() / float(tail)
-
-
-def normal(losses: np.ndarray, tail: Fraction) -> tuple[float, float]:
-    """-(mu + z sigma) and -mu + sigma phi(z) / (1 - c), with sigma's ddof 1."""
-    mu, sigma, standard = -losses.mean(), losses.std(ddof=1), NormalDist()
-    z = standard.inv_cdf(float(tail))
-    return -(mu + z * sigma), -mu + sigma * standard.pdf(z) / float(tail)
-
-
 def _growth(r: "pd.Series[float]") -> float:
     return (1 + r).prod() if r.min() > -1 else math.nan
 
@@ -155,6 +111,6 @@ def _ratio(numerator: float, denominator: float) -> float:
     return numerator / denominator if denominator else math.nan
 
 
-def _defined(**figures: float) -> Figures:
+def defined(**figures: float) -> Figures:
     """Figures without those that are not finite: None stands for what is undefined."""
     return {name: float(value) if np.isfinite(value) else None for name, value in figures.items()}

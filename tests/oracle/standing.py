@@ -1,8 +1,9 @@
 """What is there: the closing events on the log and the rows of history."""
 
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from flat import figures_of
 from log import Raw, read_table
 from rows import Row
 from truth import VALUED
@@ -25,18 +26,23 @@ class Standing(NamedTuple):
     count: int
     texts: dict[Key, str | None]
     events: list[Event]
+    gists: dict[Key, Any]
+    """What is needed of every event, by what it is about."""
 
 
-def standing_on(records: Sequence[Raw], periods: Container[str]) -> Standing:
+def standing_on(records: Sequence[Raw], periods: Container[str], gist: Callable[[Event], Any] | None) -> Standing:
     """What stands on a closing topic; only the events of ``periods`` are kept whole, because all would be too many."""
     texts: dict[Key, str | None] = {}
     events: list[Event] = []
+    gists: dict[Key, Any] = {}
     for record in records:
         event = record.value
         texts[_key_of(event)] = record.text
+        if gist is not None:
+            gists[_key_of(event)] = gist(event)
         if event["period"] in periods:
             events.append(event)
-    return Standing(len(records), texts, events)
+    return Standing(len(records), texts, events, gists)
 
 
 def _key_of(event: Event) -> Key:
@@ -94,11 +100,6 @@ def metric_rows(events: Iterable[Event]) -> Iterator[Row]:
 
 
 def risk_rows(events: Iterable[Event]) -> Iterator[Row]:
-    """The figures of every method and level."""
+    """All that risk says."""
     for event in events:
-        figures = {name: event[name]["value"] for name in ("nav", "gross")}
-        figures |= {name: event[name] for name in ("coverage", "n_obs")}
-        for method, risk in event["methods"].items():
-            for level, tail in risk["levels"].items():
-                figures |= {f"{method} {level} {name}": value for name, value in tail.items()}
-        yield from (Row(name, event["portfolio_id"], event["period"], value) for name, value in figures.items())
+        yield from figures_of(event)

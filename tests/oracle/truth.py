@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pandas as pd
 from books import Books, Performance
-from figures import Figures, book_figures, return_figures, tail_figures
-from rows import Row
+from figures import Figures, book_figures, return_figures
+from rows import Row, number
 
-WINDOW_RETURNS, SCENARIOS, SCENARIOS_MIN = 252, 500, 250
+WINDOW_RETURNS = 252
 ANALYZERS = ("basic", "returns", "risk", "drawdown")
 VALUED = ("nav", "pnl", "flow", "period_return", "gross", "net")
 
@@ -17,12 +17,11 @@ class Truth:
 
     def __init__(self, closes: pd.DataFrame, books: Books, *, every: int) -> None:
         self._closes = closes
-        self._books = books
+        self.books = books
         self._days = pd.to_datetime(closes.index)
-        self._performances = {
-            name: books.performance(name) for name in sorted(books.definitions) if books.members(name)
-        }
-        measured = pd.DataFrame({name: p.is_measured for name, p in self._performances.items()})
+        self.performances = {name: books.performance(name) for name in sorted(books.definitions) if books.members(name)}
+        """By portfolio."""
+        measured = pd.DataFrame({name: p.is_measured for name, p in self.performances.items()})
         self.measured = [(str(name), str(period)) for name in measured for period in measured.index[measured[name]]]
         """Every portfolio and period that has figures."""
         self.periods = set(closes.index)
@@ -31,7 +30,7 @@ class Truth:
 
     def navs(self) -> "pd.Series[float]":
         """NAV by portfolio and period."""
-        return pd.concat({name: p.nav for name, p in self._performances.items()})
+        return pd.concat({name: p.nav for name, p in self.performances.items()})
 
     def prices(self) -> Iterator[Row]:
         """The real closes of every period; an instrument stands where a portfolio would."""
@@ -40,21 +39,15 @@ class Truth:
 
     def valuations(self) -> Iterator[Row]:
         """The figures of every valuation."""
-        for name, performance in self._performances.items():
+        for name, performance in self.performances.items():
             for figure, column in _valued(performance).items():
                 values = column[performance.is_measured].items()
-                yield from (Row(figure, name, period, _number(value)) for period, value in values)
+                yield from (Row(figure, name, period, number(value)) for period, value in values)
 
     def metrics(self) -> Iterator[Row]:
         """The analyzers' figures at the sampled closes."""
         for name, period in self._sampled():
-            figures = self._window_figures(self._performances[name], self._closes.index.get_loc(period))
-            yield from (Row(figure, name, period, value) for figure, value in figures.items())
-
-    def risk(self) -> Iterator[Row]:
-        """VaR and ES, and what they stand for, at the sampled closes."""
-        for name, period in self._sampled():
-            figures = self._tail_figures(self._performances[name], period)
+            figures = self._window_figures(self.performances[name], self._closes.index.get_loc(period))
             yield from (Row(figure, name, period, value) for figure, value in figures.items())
 
     def _sampled(self) -> Iterator[tuple[str, str]]:
@@ -65,32 +58,14 @@ class Truth:
         begin = max(int(performance.is_measured.argmax()), row - WINDOW_RETURNS)
         returns = performance.period_return.iloc[begin + 1 : row + 1].dropna()
         return {
-            "nav": _number(nav),
-            "pnl": _number(valued["pnl"].iloc[row]),
-            "return": _number(valued["period_return"].iloc[row]),
+            "nav": number(nav),
+            "pnl": number(valued["pnl"].iloc[row]),
+            "return": number(valued["period_return"].iloc[row]),
             **book_figures(performance.securities.iloc[row], nav),
             **return_figures(returns, (self._days[row] - self._days[begin]).days),
             **{f"n_obs {analyzer}": float(len(returns)) for analyzer in ANALYZERS},
         }
 
-    def _tail_figures(self, performance: Performance, period: str) -> Figures:
-        """The current book against the last returns; a book of which nothing has enough of them has no scenario."""
-        exposures = performance.risky.loc[period]
-        exposures = exposures[exposures != 0]
-        changes = self._books.worth[performance.base][exposures.index].pct_change(fill_method=None)
-        scenarios = changes.loc[:period].iloc[1:].tail(SCENARIOS)
-        covered = scenarios.columns[scenarios.count() >= SCENARIOS_MIN]
-        if len(exposures) and not len(covered):
-            scenarios = scenarios.iloc[:0]
-        pnl = (scenarios[covered].dropna() * exposures[covered]).sum(axis="columns")
-        nav, gross = performance.nav[period], performance.gross[period]
-        coverage = exposures[covered].abs().sum() / exposures.abs().sum() if len(exposures) else 1.0
-        return {"nav": nav, "gross": gross, "coverage": coverage, "n_obs": len(pnl), **tail_figures(pnl, nav)}
-
 
 def _valued(performance: Performance) -> "dict[str, pd.Series[float]]":
     return {name: getattr(performance, name) for name in VALUED}
-
-
-def _number(value: float) -> float | None:
-    return None if pd.isna(value) else float(value)
