@@ -30,7 +30,7 @@ from tailstream.sources.passes import Plan
 from tailstream.stack import Stack
 from tests.conftest import PARTITIONS
 from tests.recorded import publish, raw, until
-from tests.simulation.story import Log, measure
+from tests.simulation.story import PORTFOLIOS, Log, measure, of
 
 BOOK = "concentrated-01"
 WINDOWS = {"scenario_window": 260, "fit_window": 260, "stressed_window": 60}
@@ -40,14 +40,14 @@ LONG_AGO_SECONDS = 120
 
 @pytest.fixture(scope="module")
 def told() -> Log:
-    """One close of the demo's books, after as many as the windows need."""
+    """One close of a third of the demo's books, after as many as the windows need."""
     history = load_history()
     log = Log(PARTITIONS)
     for instrument in instruments(history):
         log.append(INSTRUMENTS, instrument.instrument_id, instrument)
     plan = Plan(date(2007, 1, 1), date(2007, 12, 31), warm_up_closes=WARM_UP_CLOSES, once=True)
     for day in islice(days(history, plan), WARM_UP_CLOSES + 1):
-        log.day(day, slices=0)
+        log.day(of(PORTFOLIOS, day), slices=0)
     return log
 
 
