@@ -31,7 +31,7 @@ from tailstream.files.series import Series
 from tailstream.files.verdicts import Test, Verdict, verdict_on_hits, verdicts
 from tailstream.quant.var import MINIMUM_OBSERVATIONS
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 HITS = "hits"
 COLUMNS = ("method", "level", "exceptions\n(expected)", "Kupiec\np", "indep.\np", "Z2", "FZ0\nloss", "traffic\nlight")
 """What people are shown of a verdict; a document has all of it."""
@@ -81,7 +81,8 @@ def _forecasts(series: Sequence[Series], rolling: Rolling, jobs: int) -> list[Fo
     total = sum(periods_to_forecast(each, rolling.window) for each in series)
     if not total:
         longest = max(each.returns.size for each in series)
-        raise typer.BadParameter(f"expected fewer periods than a series has, {longest} at most", param_hint="--window")
+        expected = f"expected fewer periods than the longest series has, {longest}; was {rolling.window}"
+        raise typer.BadParameter(expected, param_hint="--window")
     columns = TextColumn("forecasting"), BarColumn(), MofNCompleteColumn(), TextColumn("periods"), TimeRemainingColumn()
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:

@@ -15,7 +15,7 @@ from tailstream.files.series import Series
 from tailstream.files.table import label
 from tailstream.quant.arrays import Figure
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 DEEPEST_SHOWN = 5
 
 

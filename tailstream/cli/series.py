@@ -26,7 +26,10 @@ ALL = "all"
 GAP, LEGEND_COLUMNS = 2, 100
 
 Files = Annotated[
-    list[str], typer.Argument(help="CSV or Parquet: dates in the first column, then series. - is standard input.")
+    list[str],
+    typer.Argument(
+        metavar="FILES...", help="CSV or Parquet: dates in the first column, then series. - is standard input."
+    ),
 ]
 KindOption = Annotated[Kind | None, typer.Option("--kind", help="What the numbers are, where that is not clear.")]
 Last = Annotated[int | None, typer.Option(min=1, help="Take the newest so many periods.")]

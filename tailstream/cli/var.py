@@ -29,7 +29,7 @@ from tailstream.files.risk import PORTFOLIO, Levels, Risk, risk_of
 from tailstream.files.table import label
 from tailstream.quant.var import Estimate
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 class Horizon(NamedTuple):
