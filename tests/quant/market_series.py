@@ -21,7 +21,6 @@ def returns_of(file: str, column: str) -> Floats:
 INDEX = returns_of("sp500_index.csv.gz", "SP500")
 APPLE = returns_of("sp500_stocks.csv.gz", "AAPL")
 ELECTRIC = returns_of("sp500_stocks.csv.gz", "GE")
-PEPSI = returns_of("sp500_stocks.csv.gz", "PEP")
 
 SERIES: dict[str, Floats] = {
     "S&P 500, the first 1000 days": INDEX[:1000],

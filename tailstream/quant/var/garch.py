@@ -25,11 +25,8 @@ BOUNDS = (MU_RATIOS, OMEGA_RATIOS, PERSISTENCES, SHARES, INVERSE_DFS)
 INSIDE = (MU_RATIOS, OMEGA_RATIOS, Bound(0.05, 1.0 - 1e-6), SHARES, INVERSE_DFS)
 """Where a climb starts: a likelihood hardly changes along some of the bounds."""
 
-USUAL = 0.15
-"""`1 / df` of most P&L."""
-
-FORELAND = 1.0
-"""A hill is climbed if it is not lower than the highest one by more than this; its own mean and df add less."""
+FORELAND = 1.5
+"""A hill is climbed if it is not lower than the highest one by more than this, the heights being rough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,13 +144,13 @@ class _Shape(NamedTuple):
 
 def _highest(likelihood: GarchLikelihood, former: _Shape | None) -> Peak | None:
     """The highest maximum among the hills of the likelihood and the one next to the former fit."""
-    peaks = [_climb(likelihood, former.start() if former else _foot(hills(likelihood, 0.0, USUAL)[0], 0.0, USUAL))]
-    mu, *_, inverse_df = peaks[0].at
-    for hill in hills(likelihood, mu, inverse_df):
-        known = [peak for peak in peaks if peak.converged]
-        highest = max((peak.value for peak in known), default=-math.inf)
-        if not any(_leads_to(hill, peak) for peak in known) and hill.height > highest - FORELAND:
-            peaks.append(_climb(likelihood, _foot(hill, mu, inverse_df)))
+    peaks = [_climb(likelihood, former.start() if former else _foot(hills(likelihood, 0.0)[0], 0.0))]
+    mu = peaks[0].at[0]
+    found = hills(likelihood, mu)
+    for hill in found:
+        reached = any(_leads_to(hill, peak) for peak in peaks if peak.converged)
+        if hill.height > found[0].height - FORELAND and not reached:
+            peaks.append(_climb(likelihood, _foot(hill, mu)))
     return max((peak for peak in peaks if peak.converged), key=lambda peak: peak.value, default=None)
 
 
@@ -164,9 +161,9 @@ def _leads_to(hill: Hill, peak: Peak) -> bool:
     return beside and hill.height <= peak.value
 
 
-def _foot(hill: Hill, mu: float, inverse_df: float) -> tuple[float, ...]:
+def _foot(hill: Hill, mu: float) -> tuple[float, ...]:
     persistence = hill.alpha + hill.beta
-    return mu, hill.omega, persistence, hill.alpha / max(persistence, 1e-300), inverse_df
+    return mu, hill.omega, persistence, hill.alpha / max(persistence, 1e-300), hill.inverse_df
 
 
 def _climb(likelihood: GarchLikelihood, start: Sequence[float]) -> Peak:

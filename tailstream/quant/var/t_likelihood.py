@@ -35,6 +35,12 @@ def normaliser(inverse_df: float) -> Normaliser:
     return Normaliser(value, *_by_inverse(df, in_df, twice_in_df))
 
 
+def log_factor(inverse_df: Floats) -> Floats:
+    """The value of the normaliser at each e > 0."""
+    df = 1.0 / inverse_df
+    return np.asarray(gammaln((df + 1.0) / 2.0) - gammaln(df / 2.0) - 0.5 * np.log(math.pi * df))
+
+
 def _by_inverse(df: float, in_df: float, twice_in_df: float) -> tuple[float, float]:
     """First and second derivative in `e = 1 / df` from those in df."""
     return -(df**2) * in_df, df**4 * twice_in_df + 2.0 * df**3 * in_df
