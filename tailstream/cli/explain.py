@@ -28,6 +28,8 @@ from tailstream.explain.chain import LEVEL, Tail
 from tailstream.explain.closes import Altered
 from tailstream.explain.explanation import Explanation, explain
 from tailstream.explain.published import Published, find_as_of, find_by_id
+from tailstream.quant.averaging import ID as AVERAGE
+from tailstream.quant.var.historical import Historical
 from tailstream.runtime.errand import answered, bus_settings
 from tailstream.runtime.lookup import LogReader, open_log
 from tailstream.runtime.settings import ServiceSettings
@@ -41,6 +43,8 @@ TOPICS = (
 """What is read."""
 SECONDS_MAX = 1_800.0
 """A long log takes a while to search and to read."""
+WHOLE_FROM = 1_000.0
+"""Parameters from here on are shown without decimals."""
 SHOWN_MAX = 20
 """Holdings, differences and prices in a table; the document has all of them."""
 
@@ -130,7 +134,7 @@ def document(told: Explanation) -> dict[str, Any]:
         "sources": _rows(told.sources),
         "holdings": _rows(told.holdings),
         "tail": told.tail and _tail_document(told.tail),
-        "methods": {name: risk.model_dump(mode="json") for name, risk in _methods(published).items()},
+        **(_risk_document(published.event) if isinstance(published.event, RiskMeasured) else {}),
         "differences": _rows(told.differences),
         "doubts": _rows(told.doubts),
         "altered": told.altered and {**told.altered._asdict(), "quotes": _rows(told.altered.quotes)},
@@ -145,8 +149,8 @@ def _rows(rows: Sequence[Any]) -> list[dict[str, Any]]:
     return [row._asdict() for row in rows]
 
 
-def _methods(published: Published) -> dict[str, MethodRisk]:
-    return published.event.methods if isinstance(published.event, RiskMeasured) else {}
+def _risk_document(event: RiskMeasured) -> dict[str, Any]:
+    return event.model_dump(mode="json", include={"nav", "gross", "coverage", "methods", "averaging", "contributions"})
 
 
 # -- for people --------------------------------------------------------------------------------------------------
@@ -159,9 +163,9 @@ def _print(told: Explanation) -> None:
     if told.tail is not None:
         typer.echo(f"\nWorst of {told.tail.scenarios} scenarios: losses of these holdings on the returns of the past")
         _print_tail(told.tail, told.published.event.currency)
-    if methods := _methods(told.published):
+    if isinstance(told.published.event, RiskMeasured):
         typer.echo("\nMethods")
-        _print_methods(methods, told.published.event.currency)
+        _print_methods(told.published.event, told.tail)
     _print_verdict(told)
 
 
@@ -172,6 +176,9 @@ def _print_event(told: Explanation) -> None:
     typer.echo(
         f"{event.portfolio_id}, close of {published.period}, in {event.currency}; published as {published.place}"
     )
+    if isinstance(event, RiskMeasured):
+        sizes = f"NAV {_money(event.nav.value)}, gross exposure {_money(event.gross.value)}"
+        typer.echo(f"{sizes}; scenarios cover {_share(event.coverage)} of what is exposed")
     if isinstance(event, RiskBacktested):
         realised = f"actual {_money(event.actual_pnl.value)}, hypothetical {_money(event.hypothetical_pnl.value)}"
         typer.echo(f"P&L since the close of {event.forecast_period}: {realised}")
@@ -180,13 +187,39 @@ def _print_event(told: Explanation) -> None:
 
 
 def _print_holdings(told: Explanation) -> None:
-    currency = told.published.event.currency
+    currency, adds = told.published.event.currency, _contributions(told.published)
+    remarks = _remarks(told.published)
+    columns = ("holding", "quantity", "price", f"exposure {currency}", *(f"adds to {name}" for name in adds), "")
     shown = [
-        (one.name, f"{one.quantity:,.6g}", _price(one.price), _money(one.exposure), one.remark)
+        (
+            one.name,
+            f"{one.quantity:,.10g}",
+            _price(one.price),
+            _money(one.exposure),
+            *(_money(components.get(one.name)) for components in adds.values()),
+            one.remark or remarks.get(one.name),
+        )
         for one in told.holdings[:SHOWN_MAX]
     ]
-    print_table(("holding", "quantity", "price", f"exposure {currency}", ""), shown)
+    print_table(columns, shown)
     _print_rest(len(told.holdings))
+
+
+def _contributions(published: Published) -> dict[str, dict[str, float]]:
+    """What each position adds to the book's ES, by the name of that, where risk told it."""
+    event = published.event
+    if not isinstance(event, RiskMeasured) or event.contributions is None:
+        return {}
+    positions = event.contributions.positions
+    return {f"ES {event.contributions.level}": {name: one.component_es for name, one in positions.items()}}
+
+
+def _remarks(published: Published) -> dict[str, str]:
+    """Whose scenarios are missing, or partly those of another."""
+    event = published.event
+    if not isinstance(event, RiskMeasured):
+        return {}
+    return dict.fromkeys(event.uncovered, "left out") | {a: f"history of {b}" for a, b in event.proxied.items()}
 
 
 def _print_tail(tail: Tail, currency: str) -> None:
@@ -196,18 +229,39 @@ def _print_tail(tail: Tail, currency: str) -> None:
     ]
     print_table(("", "period", f"loss {currency}", "lost most", f"its loss {currency}", ""), shown)
     typer.echo(
-        f"Historical VaR at {tail.level} is the loss of rank {tail.rank}; ES is the mean of the tail from there on."
+        f"Historical VaR at {tail.level} is the loss of rank {tail.rank}, ES the mean of the worst {tail.mass:g}."
     )
 
 
-def _print_methods(methods: dict[str, MethodRisk], currency: str) -> None:
-    rows = [(name, risk.status, *_figures(risk), risk.reason) for name, risk in methods.items()]
-    print_table(("method", "status", f"VaR {LEVEL} {currency}", f"ES {LEVEL} {currency}", ""), rows)
+def _print_methods(event: RiskMeasured, tail: Tail | None) -> None:
+    rows = [
+        (name, risk.status, *_figures(risk), "; ".join(filter(None, (risk.reason, _origin(name, event, tail)))))
+        for name, risk in event.methods.items()
+    ]
+    print_table(("method", "status", f"VaR {LEVEL} {event.currency}", f"ES {LEVEL} {event.currency}", "from"), rows)
 
 
 def _figures(risk: MethodRisk) -> tuple[str, str]:
     figures = risk.levels.get(str(LEVEL))
     return (_money(figures.var), _money(figures.es)) if figures else ("", "")
+
+
+def _origin(name: str, event: RiskMeasured, tail: Tail | None) -> str:
+    """What a method's figures follow from: a scenario, the weights of the others, or its parameters."""
+    if name == Historical.id and tail is not None:
+        (var,) = (one.period for one in tail.worst if one.is_var)
+        return f"the scenario of {var}, rank {tail.rank} of {tail.scenarios}"
+    if name == AVERAGE:
+        return _listed(event.averaging.weights) if event.averaging else ""
+    return _listed(event.methods[name].parameters)
+
+
+def _listed(numbers: dict[str, float]) -> str:
+    return ", ".join(f"{name} {_number(number)}" for name, number in numbers.items())
+
+
+def _number(number: float) -> str:
+    return f"{number:,.0f}" if abs(number) >= WHOLE_FROM else f"{number:.4g}"
 
 
 def _print_verdict(told: Explanation) -> None:
@@ -236,7 +290,8 @@ def _difference(told: Explanation) -> str:
         return "differs: nothing comes out"
     if not told.differences:
         return "the figure comes out the same, but an input is not what it was"
-    return f"differs in {len(told.differences)} fields"
+    count = len(told.differences)
+    return f"differs in {count} fields" if count > 1 else "differs in one field"
 
 
 def _print_rest(count: int) -> None:
@@ -246,6 +301,10 @@ def _print_rest(count: int) -> None:
 
 def _money(amount: float | None) -> str:
     return "" if amount is None else f"{amount:,.2f}"
+
+
+def _share(part: float | None) -> str:
+    return "an unknown part" if part is None else f"{part:.1%}"
 
 
 def _price(price: float | None) -> str:

@@ -50,6 +50,8 @@ class Tail(NamedTuple):
     scenarios: int
     rank: int
     """The VaR is the loss of the scenario of this rank, 1 being the worst."""
+    mass: float
+    """The ES is the mean loss of so many of the worst, the last one counted in part."""
     worst: Sequence[Scenario]
 
 
@@ -112,10 +114,11 @@ def _periods(scenarios: Scenarios, field: Field, rows: Ints) -> Sequence[str]:
 
 
 def _tail(pnl: Floats, positions: Floats, names: Sequence[str], periods: Sequence[str]) -> Tail:
-    rank = tail(LEVEL, pnl.size).whole + 1
+    cut = tail(LEVEL, pnl.size)
+    rank = cut.whole + 1
     worst = np.argsort(pnl, kind="stable")[: rank + SHOWN_BEYOND_VAR].tolist()
     found = [_scenario(at, place, pnl, positions, names, periods, rank) for place, at in enumerate(worst, start=1)]
-    return Tail(LEVEL, pnl.size, rank, found)
+    return Tail(LEVEL, pnl.size, rank, cut.mass, found)
 
 
 def _scenario(

@@ -6,8 +6,9 @@ import os
 import subprocess
 import sys
 import time
+import uuid
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 
 import psycopg
 import pytest
+import typer.testing
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
@@ -29,6 +31,7 @@ from services.risk import app as risk
 from services.risk.encode import encode as encode_risk
 from services.risk.settings import RiskSettings
 from tailstream.cli.db import migrate
+from tailstream.cli.explain import app
 from tailstream.fold.work import on_the_spot
 from tailstream.runtime.closing import ClosingEngine, Encoder
 from tailstream.runtime.records import Emission, Shard, placement
@@ -37,7 +40,7 @@ from tailstream.runtime.settings import ServiceSettings
 from tailstream.sources.history import load_history, priced
 from tailstream.sources.instruments import instruments
 from tailstream.sources.session import closing
-from tailstream.stack import Addresses
+from tailstream.stack import Addresses, Stack
 from tests.conftest import PARTITIONS
 from tests.recorded import publish
 from tests.simulation.story import Log
@@ -53,6 +56,13 @@ SHORT = {
 }  # fmt: skip
 """Windows that a short story fills."""
 METHODS = ("historical", "age_weighted", "normal", "student_t")
+CLEANED_AT_ONCE = {
+    "cleanup.policy": "compact", "segment.ms": "100", "min.cleanable.dirty.ratio": "0.0001",
+    "min.compaction.lag.ms": "0", "delete.retention.ms": "0",
+}  # fmt: skip
+CLEANER_AWAKE = {"log.cleaner.backoff.ms": "100"}
+"""Of all brokers; their cleaner usually looks every 15 seconds."""
+COMPACTED_POLL_SECONDS = 0.3
 
 
 @dataclass(frozen=True)
@@ -184,6 +194,17 @@ def told() -> Told:
     return tell(60, 160, SHORT)
 
 
+@pytest.fixture(scope="module")
+def on_kafka(stack: Stack, told: Told) -> Iterator[ServiceSettings]:
+    """The log with all that was published, for those who only read it."""
+    prefix = f"t{uuid.uuid4().hex[:8]}."
+    stack.create_topics(prefix=prefix, partitions=PARTITIONS)
+    settings = ServiceSettings(kafka=stack.addresses.kafka, topic_prefix=prefix)
+    asyncio.run(put(settings, told))
+    yield settings
+    stack.delete_topics(prefix=prefix)
+
+
 @pytest.fixture
 def settings(addresses: Addresses, prefix: str) -> ServiceSettings:
     return ServiceSettings(kafka=addresses.kafka, topic_prefix=prefix)
@@ -215,23 +236,21 @@ def document(answer: "subprocess.CompletedProcess[str]", code: int) -> dict[str,
 
 
 @pytest.mark.parametrize("topic", [RISK, BACKTESTS, VALUATIONS, METRICS], ids=lambda topic: topic.name)
-async def test_an_event_of_a_hundred_closes_ago_comes_out_the_same(
-    settings: ServiceSettings, told: Told, topic: Topic
+def test_an_event_of_a_hundred_closes_ago_comes_out_the_same(
+    on_kafka: ServiceSettings, told: Told, topic: Topic
 ) -> None:
-    await put(settings, told)
     event = told.output(topic, "desk", told.periods[-101])
-    found = document(explain(settings, told, str(event.event_id), "--json"), 0)
+    found = document(explain(on_kafka, told, str(event.event_id), "--json"), 0)
     assert found["same"]
     assert (found["differences"], found["doubts"], found["altered"]) == ([], [], None)
     assert {one["name"] for one in found["holdings"]} == {"AAPL", "KO", "XOM", "JPM", "cash:USD", "cash:EUR"}
 
 
-async def test_the_chain_leads_from_holdings_by_dated_scenarios_to_the_published_value_at_risk(
-    settings: ServiceSettings, told: Told
+def test_the_chain_leads_from_holdings_by_dated_scenarios_to_the_published_value_at_risk(
+    on_kafka: ServiceSettings, told: Told
 ) -> None:
-    await put(settings, told)
     period = told.periods[-50]
-    found = document(explain(settings, told, "a", "--as-of", period, "--json"), 0)
+    found = document(explain(on_kafka, told, "a", "--as-of", period, "--json"), 0)
     event = json.loads(told.output(RISK, "a", period).value or b"")
     assert found["event_id"] == event["event_id"]
     tail = found["tail"]
@@ -240,6 +259,22 @@ async def test_the_chain_leads_from_holdings_by_dated_scenarios_to_the_published
     assert (tail["scenarios"], tail["rank"]) == (60, 1)
     assert all(one["period"] in told.periods[-110:-49] for one in tail["worst"])
     assert {one["worst"] for one in tail["worst"]} <= {one["name"] for one in found["holdings"]}
+    assert found["contributions"] == event["contributions"]
+
+
+def test_people_read_what_each_method_follows_from_and_what_each_position_adds(
+    on_kafka: ServiceSettings, told: Told
+) -> None:
+    period = told.periods[-50]
+    answer = explain(on_kafka, told, "a", "--as-of", period)
+    assert answer.returncode == 0, answer.stderr
+    lines = answer.stdout.splitlines()
+    assert lines[-1] == "same to the last bit"
+    (var,) = [line for line in lines if line.endswith("│ VaR │")]
+    worst = var.split("│")[2].strip()
+    (historical,) = [line for line in lines if line.startswith("│ historical")]
+    assert f"the scenario of {worst}, rank 1 of 60" in historical
+    assert "adds to ES 0.975" in answer.stdout
 
 
 @pytest.mark.parametrize("at", [-110, 45], ids=["that_was_measured", "before_the_first_that_was_measured"])
@@ -255,23 +290,21 @@ async def test_one_price_altered_in_a_copied_log_is_told_with_its_close(
     assert found["differences"][0]["path"] == "inputs.market"
 
 
-async def test_settings_that_are_not_the_services_are_a_reason(settings: ServiceSettings, told: Told) -> None:
-    await put(settings, told)
-    answer = explain(settings, told, "a", "--as-of", told.periods[-1], "--json", TAILSTREAM_SCENARIO_WINDOW="59")
+def test_settings_that_are_not_the_services_are_a_reason(on_kafka: ServiceSettings, told: Told) -> None:
+    answer = explain(on_kafka, told, "a", "--as-of", told.periods[-1], "--json", TAILSTREAM_SCENARIO_WINDOW="59")
     found = document(answer, 1)
     assert [doubt["input"] for doubt in found["doubts"]] == ["settings"]
     assert found["differences"][0] == {"path": "n_obs", "published": 60, "recomputed": 59}
     assert found["altered"] is None
 
 
-async def test_a_portfolio_without_a_close_by_then_and_an_id_of_nobody_are_told_so(
-    settings: ServiceSettings, told: Told
+def test_a_portfolio_without_a_close_by_then_and_an_id_of_nobody_are_told_so(
+    on_kafka: ServiceSettings, told: Told
 ) -> None:
-    await put(settings, told)
-    early = explain(settings, told, "a", "--as-of", told.periods[30])
+    early = explain(on_kafka, told, "a", "--as-of", told.periods[30])
     assert (early.returncode, early.stdout) == (1, "")
     assert "portfolio a: expected a close on risk.metrics.v1 at or before" in early.stderr
-    nobody = explain(settings, told, "00000000-0000-0000-0000-000000000000")
+    nobody = explain(on_kafka, told, "00000000-0000-0000-0000-000000000000")
     assert (nobody.returncode, nobody.stdout) == (1, "")
     assert "event 00000000-0000-0000-0000-000000000000: expected it on one of" in nobody.stderr
 
@@ -281,34 +314,33 @@ async def test_a_portfolio_without_a_close_by_then_and_an_id_of_nobody_are_told_
     [(("a",), "expected a UUID"), (("a", "--as-of", "yesterday"), "--as-of: expected a date")],
 )
 def test_what_cannot_be_looked_for_is_a_matter_of_usage(arguments: tuple[str, ...], said: str) -> None:
-    answer = subprocess.run([TAILSTREAM, "explain", *arguments], capture_output=True, text=True, timeout=60)
-    assert answer.returncode == 2
+    answer = typer.testing.CliRunner().invoke(app, arguments)
+    assert answer.exit_code == 2
     assert said in " ".join(answer.stderr.replace("│", " ").split())
 
 
 # -- after compaction --------------------------------------------------------------------------------------------
 
 
-async def compact(settings: ServiceSettings, told: Told, topic: Topic) -> None:
-    """Have the broker clean ``topic`` now, and wait until it holds one record of each key that stood there before."""
-    await configure(settings, topic)
+async def compact(settings: ServiceSettings, told: Told, *topics: Topic) -> None:
+    """Have the broker clean ``topics`` now, and wait until nothing is left of what stood there before."""
+    await configure(settings, topics)
     deadline = time.monotonic() + DEADLINE_SECONDS
-    while (left := await superseded(settings, topic, told)) > 0:
+    while left := sum([await superseded(settings, topic, told) for topic in topics]):
         assert time.monotonic() < deadline, f"expected compaction, {left} superseded records are left"
-        await publish(settings, [e for e in told.newest if e.topic is topic])  # rolls the segment that is written to
-        await asyncio.sleep(1.0)
+        await publish(settings, [e for e in told.newest if e.topic in topics])  # rolls the segments that are written to
+        await asyncio.sleep(COMPACTED_POLL_SECONDS)
 
 
-async def configure(settings: ServiceSettings, topic: Topic) -> None:
+async def configure(settings: ServiceSettings, topics: Sequence[Topic]) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
     await admin.start()
-    cleaned = {
-        "cleanup.policy": "compact", "segment.ms": "100", "min.cleanable.dirty.ratio": "0.0001",
-        "min.compaction.lag.ms": "0", "delete.retention.ms": "0",
-    }  # fmt: skip
-    name = settings.topic_prefix + topic.name
+    names = [settings.topic_prefix + topic.name for topic in topics]
+    cleaned = [ConfigResource(ConfigResourceType.TOPIC, name, CLEANED_AT_ONCE) for name in names]
     try:
-        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, cleaned)])
+        brokers = [str(broker["node_id"]) for broker in (await admin.describe_cluster())["brokers"]]
+        awake = [ConfigResource(ConfigResourceType.BROKER, broker, CLEANER_AWAKE) for broker in brokers]
+        await admin.alter_configs([*awake, *cleaned])
     finally:
         await admin.close()
 
@@ -344,8 +376,7 @@ async def test_after_compaction_the_books_come_from_postgresql_and_without_it_th
 ) -> None:
     await put(settings, told)
     record_holdings(database, told)
-    for topic in (HOLDINGS, DEFINITIONS):
-        await compact(settings, told, topic)
+    await compact(settings, told, HOLDINGS, DEFINITIONS)
     event = told.output(RISK, "desk", told.periods[-100])
     found = document(explain(settings, told, str(event.event_id), "--json", TAILSTREAM_POSTGRES=database), 0)
     assert found["same"]
