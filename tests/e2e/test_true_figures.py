@@ -31,6 +31,8 @@ REPLAYED = {
     "TAILSTREAM_REPLAY_SPEED": "max",
     "TAILSTREAM_REPLAY_SLICES": "0",
 }
+FITTED_RARELY = {"TAILSTREAM_REFIT_EVERY": "100"}
+"""The oracle does not judge what was fitted, but what follows from it at every close."""
 PORTFOLIOS = len(books(seed=1)) + len(DESKS) + 1
 """Books, their desks and the firm."""
 CLOSED_WITHIN_A_YEAR = sum(book.closed_after_days is not None for book in books(seed=1))
@@ -106,7 +108,7 @@ def own_database(server: str, *, template: str = "template1") -> Iterator[str]:
 
 def measure(stack: Stack, run: Run, first: str, last: str, open_at_the_end: int) -> None:
     """Replay the days through the services, and return when the last close is in history."""
-    environment = {"TAILSTREAM_TOPIC_PREFIX": run.prefix, "TAILSTREAM_POSTGRES": run.postgres}
+    environment = {"TAILSTREAM_TOPIC_PREFIX": run.prefix, "TAILSTREAM_POSTGRES": run.postgres, **FITTED_RARELY}
     replayed = {"TAILSTREAM_REPLAY_FROM": first, "TAILSTREAM_REPLAY_TO": last, **REPLAYED}
     source = Replica(stack, "source", ("-m", "tailstream.sources.replay"), environment=environment | replayed)
     services = [Replica.of(stack, service, environment=environment) for service in SERVICES]

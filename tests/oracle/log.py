@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import UnknownTopicOrPartitionError
 
 POLL_MS = 200
-ROWS_AT_ONCE = 10_000
+ROWS_AT_ONCE = 1_000
 
 
 class Raw(NamedTuple):

@@ -64,7 +64,7 @@ NOT_JUDGED = {
 }
 """By source and name of the figures: what is there that nothing here tells the truth of."""
 
-Log = Mapping[str, list[Raw]]
+Log = dict[str, list[Raw]]
 
 
 async def read_log(kafka: str, prefix: str) -> Log:
@@ -180,7 +180,7 @@ def main() -> int:
     closes = first_of_each_period(log[CLOSES])
     truth = truth_of(log, closes, asked.data, every=asked.every)
     standing = {
-        topic: standing_on(log[topic], truth.periods if topic == VALUATIONS else truth.sampled, GISTS.get(topic))
+        topic: standing_on(log.pop(topic), truth.periods if topic == VALUATIONS else truth.sampled, GISTS.get(topic))
         for topic in TABLES
     }
     found = all_faults(standing, truth, asked.postgres)

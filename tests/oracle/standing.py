@@ -21,10 +21,11 @@ class Key(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """A closing topic: how many records, the text of each by what it is about, and the events to compare."""
+    """A closing topic: how many records, what each of them says by what it is about, and the events to compare."""
 
     count: int
-    texts: dict[Key, str | None]
+    marks: dict[Key, int]
+    """Of the text of each: equal texts have equal marks, and take less room."""
     events: list[Event]
     gists: dict[Key, Any]
     """What is needed of every event, by what it is about."""
@@ -32,17 +33,17 @@ class Standing(NamedTuple):
 
 def standing_on(records: Sequence[Raw], periods: Container[str], gist: Callable[[Event], Any] | None) -> Standing:
     """What stands on a closing topic; only the events of ``periods`` are kept whole, because all would be too many."""
-    texts: dict[Key, str | None] = {}
+    marks: dict[Key, int] = {}
     events: list[Event] = []
     gists: dict[Key, Any] = {}
     for record in records:
         event = record.value
-        texts[_key_of(event)] = record.text
+        marks[_key_of(event)] = hash(record.text)
         if gist is not None:
             gists[_key_of(event)] = gist(event)
         if event["period"] in periods:
             events.append(event)
-    return Standing(len(records), texts, events, gists)
+    return Standing(len(records), marks, events, gists)
 
 
 def _key_of(event: Event) -> Key:
@@ -50,13 +51,13 @@ def _key_of(event: Event) -> Key:
 
 
 def faults(
-    topic: str, standing: Standing, table: str, recorded: list[tuple[Key, str]], expected: set[Key]
+    topic: str, standing: Standing, table: str, recorded: list[tuple[Key, int]], expected: set[Key]
 ) -> list[str]:
     """What is wrong with a closing topic or its table: missing, unexpected, doubled, or not the same in both."""
     return [
-        *_miscounted(topic, standing.count, set(standing.texts), expected),
+        *_miscounted(topic, standing.count, set(standing.marks), expected),
         *_miscounted(table, len(recorded), {key for key, _ in recorded}, expected),
-        *(f"{table}: {key} is not what the log says" for key, text in recorded if text != standing.texts.get(key)),
+        *(f"{table}: {key} is not what the log says" for key, mark in recorded if mark != standing.marks.get(key)),
     ]
 
 
@@ -67,11 +68,11 @@ def _miscounted(where: str, count: int, found: set[Key], expected: set[Key]) -> 
     yield from (f"{where}: {key} was not expected" for key in sorted(found - expected))
 
 
-def recorded_in(postgres: str, table: str, *, with_analyzer: bool) -> list[tuple[Key, str]]:
-    """Every row of a table of history: what it is about, and the event's text."""
+def recorded_in(postgres: str, table: str, *, with_analyzer: bool) -> list[tuple[Key, int]]:
+    """Every row of a table of history: what it is about, and the mark of the event's text."""
     analyzer = "analyzer" if with_analyzer else "''"
     rows = read_table(postgres, table, "portfolio_id", "period", "revision", analyzer, "event::text")
-    return [(Key(*key), text) for *key, text in rows]
+    return [(Key(*key), hash(text)) for *key, text in rows]
 
 
 def price_rows(closes: Iterable[Event]) -> Iterator[Row]:
