@@ -52,14 +52,8 @@ class Bend(NamedTuple):
         return _expected(z**3) / variance**1.5, _expected(z**4) / variance**2 - 3
 
 
-def bend_of(skewness: float, kurtosis: float) -> Bend:
-    """The expansion itself where it is monotone, else the monotone cubic whose own moments these are.
-
-    Raises
-    ------
-    ArithmeticError
-        When no monotone cubic is found.
-    """
+def bend_of(skewness: float, kurtosis: float) -> Bend | None:
+    """The expansion where it is monotone, else the monotone cubic whose own moments these are; None without one."""
     plain = Bend(skewness, kurtosis, matched=False)
     if plain.is_monotone:
         return plain
@@ -69,7 +63,7 @@ def bend_of(skewness: float, kurtosis: float) -> Bend:
         found = Bend(math.copysign(s, skewness), k, matched=True)
         if s >= 0 and found.is_monotone and np.allclose(np.abs(found.moments), np.abs(aim), atol=ACCURACY, rtol=0):
             return found
-    raise ArithmeticError(f"expected a monotone cubic of skewness {skewness} and excess kurtosis {kurtosis}")
+    return None
 
 
 def _expected(values: np.ndarray) -> float:

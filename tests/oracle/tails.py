@@ -91,8 +91,10 @@ def rescaled(returns: pd.DataFrame) -> pd.DataFrame:
 def cornish_fisher(pnl: "pd.Series[float]") -> Judged:
     """-(mean + sigma Z(z)) and the mean of that below z, Z the cubic with the skewness and kurtosis of the sample."""
     if len(pnl) < SCENARIOS_MIN or pnl.std() <= ROUNDING * max(1, abs(pnl.mean())):
-        return judged(-pnl.to_numpy(), degenerate)
+        return judged(-pnl.to_numpy(), degenerate, mean=pnl.mean(), sigma=0.0)
     mean, sigma, bend = pnl.mean(), pnl.std(), bend_of(pnl.skew(), pnl.kurt())
+    if bend is None:
+        return Judged(dict.fromkeys(LEVELS, (math.nan, math.nan)), {})
     found = {"mean": mean, "sigma": sigma, "skewness": pnl.skew(), "excess_kurtosis": pnl.kurt()}
     shape = {"matched": bend.matched, "skewness_parameter": bend.s, "kurtosis_parameter": bend.k}
     return judged(-pnl.to_numpy(), lambda _, tail: _bent(mean, sigma, bend, float(tail)), **found, **shape)
