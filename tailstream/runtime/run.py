@@ -29,7 +29,7 @@ def run(build: Callable[[S], Service], settings_type: type[S], *, name: str) -> 
         print(_explain(error), file=sys.stderr)
         sys.exit(EXIT_CONFIGURATION)
     logs.configure(name, settings)
-    _collect_garbage_less_often()
+    collect_garbage_less_often()
     try:
         uvloop.run(_main(build, settings))
     except ConfigurationError as error:
@@ -37,7 +37,7 @@ def run(build: Callable[[S], Service], settings_type: type[S], *, name: str) -> 
         sys.exit(EXIT_CONFIGURATION)
 
 
-def _collect_garbage_less_often() -> None:
+def collect_garbage_less_often() -> None:
     """Events are many, short-lived and without cycles: by default collecting takes a seventh of a service's time."""
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
