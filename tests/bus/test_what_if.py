@@ -125,7 +125,8 @@ async def count(settings: ServiceSettings, topic: Topic) -> int:
 
 
 async def everything(settings: ServiceSettings, topic: Topic) -> list[Record]:
-    return [record for p in range(PARTITIONS) for record in await read_back(settings, Shard(topic.name, p))]
+    read = await asyncio.gather(*[read_back(settings, Shard(topic.name, p)) for p in range(PARTITIONS)])
+    return [record for records in read for record in records]
 
 
 async def replies(settings: ServiceSettings, wanted: int) -> list[WhatIfMeasured]:

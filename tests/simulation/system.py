@@ -169,19 +169,20 @@ class System:
 
     async def outputs(self) -> tuple[Output, ...]:
         """The closing outputs, as a read_committed reader finds them."""
-        read = [record for topic in CLOSING_TOPICS for record in await self._read(topic)]
-        return tuple(output(record.topic, record.key or "", record.value or b"") for record in read)
+        read = await asyncio.gather(*[self._read(topic) for topic in CLOSING_TOPICS])
+        return tuple(output(r.topic, r.key or "", r.value or b"") for records in read for r in records)
 
     async def _read(self, topic: Topic) -> list[Record]:
         width = 1 if topic is QUARANTINE else self.partitions
-        return [r for p in range(width) for r in await read_back(self.settings, Shard(topic.name, p))]
+        read = await asyncio.gather(*[read_back(self.settings, Shard(topic.name, p)) for p in range(width)])
+        return [record for records in read for record in records]
 
     async def _count(self, topic: Topic) -> int:
         return len(await self._read(topic))
 
     async def published(self) -> int:
         """How many closing outputs are on the bus."""
-        return sum([await self._count(topic) for topic in CLOSING_TOPICS])
+        return sum(await asyncio.gather(*[self._count(topic) for topic in CLOSING_TOPICS]))
 
     async def _evaluations(self) -> int:
         return await self._ask("select coalesce(sum(evaluations), 0) from limits.states")
