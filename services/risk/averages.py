@@ -9,7 +9,6 @@ from contracts.event import Status
 from services.risk.tail import Plain, tail_risks
 from tailstream.quant.arrays import Floats
 from tailstream.quant.averaging import Average, average
-from tailstream.quant.backtest import fz0_loss
 from tailstream.quant.var import Estimate
 
 
@@ -47,12 +46,6 @@ def averaged(methods: Mapping[str, Estimate], weights: Mapping[str, float], loss
     doubt = _common_doubt([member for member, there in zip(members, made.members, strict=True) if there])
     status = Status.DEGRADED if doubt else Status.OK
     return Averaged(Estimate(status.value, doubt, {}, made.var, made.es), made, tuple(weights), losses)
-
-
-def losses_of(pnl: Floats, var: Floats, es: Floats, levels: Sequence[float]) -> Floats:
-    """FZ0 loss (T, M) of each member's VaR and ES (T, M, L) at P&L (T,), summed over the levels; NaN where one is."""
-    losses: Floats = np.add.reduce(fz0_loss(pnl, var, es, levels), axis=-1)
-    return losses
 
 
 def losses_seen(losses: Floats) -> int:

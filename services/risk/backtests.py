@@ -75,13 +75,12 @@ def _outcomes(tested: _Tested) -> list[list[Plain]]:
     """An Outcome by method and level."""
     tests = tested.tests
     ratios = (tests.kupiec, tests.independence, tests.conditional_coverage)
+    rounded = np.round([*(column for ratio in ratios for column in ratio), tests.z2], DECIMALS)
+    figures = np.concatenate([rounded, [tests.tick_loss, tests.fz0_loss]])
     columns = (
-        _known(tested.hit.astype(object), tested.observed),
+        _where(tested.observed, tested.hit),
         tests.exceptions.tolist(),
-        *(_known(np.round(column, DECIMALS)) for ratio in ratios for column in ratio),
-        _known(np.round(tests.z2, DECIMALS)),
-        _known(tests.tick_loss),
-        _known(tests.fz0_loss),
+        *_where(np.isfinite(figures), figures + 0.0),
     )
     return [
         [dict(zip(_FIELDS, of_level, strict=True)) for of_level in zip(*of_method, strict=True)]
@@ -97,9 +96,8 @@ _FIELDS = (
 )  # fmt: skip
 
 
-def _known(values: npt.NDArray[Any], known: quant.Bools | None = None) -> list[list[Any]]:
-    """The values that are known, the finite ones unless told; None for the others."""
-    kept = (values + 0.0).astype(object) if known is None else values
-    kept[~(np.isfinite(values) if known is None else known)] = None
-    found: list[list[Any]] = kept.tolist()
-    return found
+def _where(known: quant.Bools, values: npt.NDArray[Any]) -> list[Any]:
+    """The values, in lists like the axes; None for those that are not known."""
+    found = values.astype(object)
+    found[~known] = None
+    return list(found.tolist())

@@ -10,7 +10,7 @@ from contracts.event import Arrival, Basis, Event, Figure, Inputs, Status, event
 from contracts.portfolio import PortfolioDefined
 from contracts.risk import FittedAt, RiskBacktested, RiskMeasured, WhatIfRequested
 from contracts.topics import BACKTESTS, RISK
-from services.risk.averages import averaged, losses_of, losses_seen
+from services.risk.averages import averaged, losses_seen
 from services.risk.backtests import backtests
 from services.risk.live import LiveBooks
 from services.risk.methods import Methods
@@ -27,7 +27,6 @@ from tailstream.fold.gain import Members, gain, hypothetical
 from tailstream.fold.valuation import Valuation
 from tailstream.fold.work import Steps, Work
 from tailstream.fold.world import World
-from tailstream.quant.arrays import Floats
 from tailstream.quant.averaging import ID as AVERAGE
 from tailstream.quant.averaging import members as averaged_members
 from tailstream.quant.averaging import next_weights
@@ -106,8 +105,8 @@ class Engine:
 
     def _past(self, portfolio_id: str) -> Past:
         if portfolio_id not in self._pasts:
-            levels = [str(level) for level in self._terms.var_levels]
-            self._pasts[portfolio_id] = Past(self._tested, levels, self._terms.backtest_window + SLACK_CLOSES)
+            window = self._terms.backtest_window + SLACK_CLOSES
+            self._pasts[portfolio_id] = Past(self._tested, self._members, self._terms.var_levels, window)
         return self._pasts[portfolio_id]
 
     def _learn(self, base: str, fits: Mapping[str, FittedAt]) -> None:
@@ -172,19 +171,19 @@ class Engine:
         before, actual, static = self._gained(held.portfolio, row)
         forecast = before if before and past.has_forecast_of(before) else None
         realised = past.realise(forecast, actual, static) if forecast else False
-        losses = self._losses(past)
+        about = self._about(held, row)
         backtested = RiskBacktested(
             event_id=event_id(BACKTESTS.name, *self._identity(held, row)),
             forecast_period=forecast,
             actual_pnl=_pnl(actual, before),
             hypothetical_pnl=_pnl(static, before),
             methods=backtests(past, self._tested, self._terms, realised=realised),
-            weights=self._weights(past, losses),
+            weights=self._weights(past),
             **self._found(held, found, past, row),
-            **self._about(held, row),
+            **about,
         )
         past.conclude(backtested)
-        measured = self._measure(held, past, losses_seen(losses), row)
+        measured = self._measure(held, past, row, about)
         past.measured(measured)
         return [backtested, measured]
 
@@ -212,22 +211,18 @@ class Engine:
             "stressed_at": period if found.searched else past.stressed_at,
         }
 
-    def _weights(self, past: Past, losses: Floats) -> dict[str, float]:
+    def _weights(self, past: Past) -> dict[str, float]:
         former = np.array([past.weights.get(name, np.nan) for name in self._members])
-        weights = next_weights(former if past.weights else None, losses)
+        weights = next_weights(former if past.weights else None, past.losses)
         return dict(zip(self._members, weights.tolist(), strict=True))
-
-    def _losses(self, past: Past) -> Floats:
-        at = [self._tested.index(name) for name in self._members]
-        return losses_of(past.hypothetical, past.var[:, at], past.es[:, at], self._terms.var_levels)
 
     def _estimates(self, book: Book, past: Past) -> dict[str, Estimate]:
         return book.methods({name: fit for name in self._methods.fitted if (fit := past.fit(name)) is not None})
 
-    def _measure(self, held: Held, past: Past, seen: int, row: int) -> RiskMeasured:
+    def _measure(self, held: Held, past: Past, row: int, about: Mapping[str, Any]) -> RiskMeasured:
         book, nav, levels = held.book, held.valuation.nav, self._terms.var_levels
         estimates = self._estimates(book, past)
-        average = averaged(estimates, past.weights, seen)
+        average = averaged(estimates, past.weights, losses_seen(past.losses))
         estimates[AVERAGE] = average.estimate
         return RiskMeasured(
             event_id=event_id(RISK.name, *self._identity(held, row)),
@@ -243,13 +238,13 @@ class Engine:
             delta_gamma=book.delta_gamma(),
             stress=book.stress(),
             stressed=book.stressed(Era(*past.stressed_window) if past.stressed_window else None),
-            **self._about(held, row),
+            **about,
         )
 
     def _identity(self, held: Held, row: int) -> tuple[str | int, ...]:
         return held.portfolio_id, *self._methods.all, self.world.market.point(row).period, 0
 
-    def _about(self, held: Held, row: int) -> dict[str, object]:
+    def _about(self, held: Held, row: int) -> dict[str, Any]:
         """What both events of a close have in common."""
         point, base = self.world.market.point(row), held.portfolio.base_currency
         return {

@@ -8,6 +8,7 @@ import numpy as np
 from contracts.risk import FittedAt, MethodRisk, RiskBacktested, RiskMeasured
 from services.risk.tail import Plain
 from tailstream.quant.arrays import Floats
+from tailstream.quant.backtest import fz0_loss
 from tailstream.quant.var import Fit
 
 
@@ -20,16 +21,19 @@ class Past:
     positive), so that a book that grew compares with itself. NaN stands for what was not known.
     """
 
-    def __init__(self, ids: Sequence[str], levels: Sequence[str], window: int) -> None:
-        """``ids`` are those of the methods that are tested, ``levels`` as written in events."""
+    def __init__(self, ids: Sequence[str], members: Sequence[str], levels: Sequence[float], window: int) -> None:
+        """``ids`` are those of the methods that are tested, ``members`` of those that are averaged."""
         self._ids = tuple(ids)
+        self._members = [self._ids.index(name) for name in members]
         self._levels = tuple(levels)
+        self._keys = tuple(str(level) for level in levels)
         self._window = window
         self._periods: list[str] = []
         self._first = 0
         self._room = window + window // 8
         shape = (self._room, len(self._ids), len(self._levels))
         self._var, self._es = np.empty(shape), np.empty(shape)
+        self._losses = np.empty((self._room, len(members)))
         self._actual, self._hypothetical = np.empty(self._room), np.empty(self._room)
         self._forecast: RiskMeasured | None = None
         self.weights: dict[str, float] = {}
@@ -63,12 +67,19 @@ class Past:
         unit = _unit(forecast)
         at = self._next(forecast_period)
         for i, name in enumerate(self._ids):
-            self._var[at, i], self._es[at, i] = tails(forecast.methods.get(name), self._levels)
+            self._var[at, i], self._es[at, i] = tails(forecast.methods.get(name), self._keys)
         self._var[at] /= unit
         self._es[at] /= unit
         self._actual[at] = np.nan if actual is None else actual / unit
         self._hypothetical[at] = np.nan if hypothetical is None else hypothetical / unit
+        self._losses[at] = self._losses_at(at)
         return True
+
+    def _losses_at(self, at: int) -> Floats:
+        here, members = slice(at, at + 1), self._members
+        losses = fz0_loss(self._hypothetical[here], self._var[here, members], self._es[here, members], self._levels)
+        total: Floats = np.add.reduce(losses[0], axis=-1)
+        return total
 
     def forget_to(self, period: str) -> None:
         """Leave out what was forecast at or before the close of ``period``; it does not come back."""
@@ -77,7 +88,7 @@ class Past:
     def _next(self, period: str) -> int:
         if len(self._periods) == len(self._actual):
             gone = len(self._periods) - self._window
-            for kept in (self._var, self._es, self._actual, self._hypothetical):
+            for kept in (self._var, self._es, self._losses, self._actual, self._hypothetical):
                 kept[: self._window] = kept[gone:]
             del self._periods[:gone]
             self._first = max(0, self._first - gone)
@@ -99,6 +110,11 @@ class Past:
     def es(self) -> Floats:
         """(closes, methods, levels)"""
         return self._es[self._kept]
+
+    @property
+    def losses(self) -> Floats:
+        """(closes, members) FZ0 losses of hypothetical P&L, summed over the levels; NaN where one is not known."""
+        return self._losses[self._kept]
 
     @property
     def actual(self) -> Floats:

@@ -60,13 +60,13 @@ def hypothetical(world: World, portfolio: PortfolioDefined, then: Moment, now: M
     former = world.members(portfolio.portfolio_id, then)
     if not former:
         return None
-    before = world.nav(former, portfolio.base_currency, then)
+    before = world.value(former, portfolio.base_currency, then).nav
     after = world.value(former, portfolio.base_currency, now).nav
     return None if before is None or after is None else after - before
 
 
 def _nav(world: World, members: Members, base: str, moment: Moment) -> float | None:
-    return world.nav(members, base, moment) if members else 0.0
+    return world.value(members, base, moment).nav if members else 0.0
 
 
 def _only(members: Members, names: set[str]) -> Members:

@@ -1,7 +1,8 @@
 """The world as the log has told it so far, and which closes are due on which shard."""
 
+from collections import deque
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from contracts.event import Arrival, Cut
 from contracts.market import InstrumentDefined, PeriodClosed, PricesObserved
@@ -15,6 +16,12 @@ MARGIN_PERIODS = 64
 """Rows kept before a window, so that carried prices and repeated periods at its edge are the same on every replica."""
 RETAINED_PERIODS = 1_024
 """Rows kept beyond that: how far behind a shard may be that this replica takes over without starting anew."""
+
+VALUED_CLOSES = 2
+"""Closes whose valuations are remembered: what a close gained is asked of the one before."""
+
+Valued: TypeAlias = dict[tuple[int, str], tuple[Book, Valuation]]
+"""By the identity of the book, which is held, and the base currency."""
 
 
 class Moment(NamedTuple):
@@ -57,7 +64,7 @@ class World:
         self.market = Market(window_periods=window_periods, stale_after_periods=stale_after_periods)
         self.board = Board()
         self._valuer = Valuer()
-        self._navs: dict[tuple[int, str], tuple[Book, Prices, float | None]] = {}
+        self._valued: deque[tuple[Prices, Valued]] = deque(maxlen=VALUED_CLOSES)
         self.books = Books(partition_of)
         self.partition_of = partition_of
         self.changes = 0
@@ -163,7 +170,7 @@ class World:
         if first - self.market.first >= self._min_rows_kept // 2:
             self.books.forget_before(self.market.point(first).cut)
             self.market.forget_before(first)
-            self._navs.clear()
+            self._valued.clear()
 
     def closed(self, row: int) -> Moment:
         """The moment of the close of ``row``."""
@@ -185,21 +192,25 @@ class World:
         return self.books.holders(subtree, moment.cut)
 
     def value(self, holders: Sequence[tuple[str, Book]], base: str, moment: Moment) -> Valuation:
-        """The holders' books together, in ``base``, at the prices of the moment."""
-        cut = moment.cut.instruments if moment.cut else self.market.defined_to
-        total = self.books.total(holders)
-        measured = self._valuer.value(total, base, moment.prices, lambda name: self.market.instrument(name, cut), cut)
-        if moment.cut is not None:
-            self._navs[id(total), base] = (total, moment.prices, measured.nav)
-        return measured
+        """The holders' books together, in ``base``, at the prices of the moment; answers of a close are kept."""
+        total, valued = self.books.total(holders), self._valued_at(moment)
+        known = valued.get((id(total), base))
+        if known is None or known[0] is not total:
+            known = valued[id(total), base] = total, self._value(total, base, moment)
+        return known[1]
 
-    def nav(self, holders: Sequence[tuple[str, Book]], base: str, moment: Moment) -> float | None:
-        """The NAV of ``value``; of a close it is remembered, because the next close asks for it again."""
-        total = self.books.total(holders)
-        known = self._navs.get((id(total), base))
-        if known is not None and known[0] is total and known[1] is moment.prices:
-            return known[2]
-        return self.value(holders, base, moment).nav
+    def _valued_at(self, moment: Moment) -> Valued:
+        if moment.cut is None:
+            return {}
+        for prices, valued in self._valued:
+            if prices is moment.prices:
+                return valued
+        self._valued.append((moment.prices, {}))
+        return self._valued[-1][1]
+
+    def _value(self, book: Book, base: str, moment: Moment) -> Valuation:
+        cut = moment.cut.instruments if moment.cut else self.market.defined_to
+        return self._valuer.value(book, base, moment.prices, lambda name: self.market.instrument(name, cut), cut)
 
     def portfolios(self, partition: int, moment: Moment) -> list[PortfolioDefined]:
         """The open portfolios of a shard, sorted by name."""
