@@ -1,8 +1,9 @@
-"""What a close costs at which every model of every book is fitted: `python benchmarks/refit.py`.
+"""What a close costs, and one at which every model of every book is fitted: `python benchmarks/refit.py`.
 
-First the real service: 200 books, prices that keep coming, and closes at each of which all fits are due. Measured are
-the liveness probe's answers and the live figures a second, between closes and while one is measured. Then the engine
-alone, with 1,000 books: where the time of a close goes, at one with all fits and at one whose fits are in turns.
+The engine alone, with 1,000 books: where the time of a close goes, at one with all fits and at one whose fits are in
+turns. Then the real service under prices that keep coming: 200 books and closes at each of which all fits are due;
+1,000 books on two replicas, fits in turns as delivered. Measured are how long it takes until all books are out, the
+liveness probe's answers and the live figures a second, between closes and while one is measured.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
+from typing import NamedTuple
 
 import httpx
 import numpy as np
@@ -37,7 +39,7 @@ from tailstream.sources.history import load_history
 from tailstream.sources.instruments import INDEX, STOCKS, instruments
 from tailstream.stack import Stack
 
-SERVED_BOOKS, ENGINE_BOOKS, HELD = 200, 1_000, 12
+ENGINE_BOOKS, HELD = 1_000, 12
 FIRST_DAY, WARM_UP, CLOSES_SERVED, CLOSES_ALONE = 5_000, 1_040, 4, 3
 PARTITIONS = 4
 SLICES_A_SECOND, PROBES_A_SECOND = 50.0, 100.0
@@ -110,6 +112,17 @@ class Log:
 # -- the service -------------------------------------------------------------------------------------------------------
 
 
+class Served(NamedTuple):
+    """What a run of the service has to bear."""
+
+    books: int
+    replicas: int
+    refit_every: int
+
+
+SERVED = (Served(200, 1, 1), Served(1_000, 2, 20))
+
+
 @dataclass
 class Probes:
     """When each probe was sent, and how long its answer took; milliseconds."""
@@ -152,19 +165,19 @@ async def observe(outlet: Outlet, log: Log) -> None:
         await asyncio.sleep(1 / SLICES_A_SECOND)
 
 
-async def measured(settings: ServiceSettings, closes: int) -> float:
-    """Wait until that many closes of all books are out; when the last of them was published."""
+async def measured(settings: ServiceSettings, expected: int) -> float:
+    """Wait until that many measurements are out; when the last of them was published."""
     deadline = time.monotonic() + CLOSE_SECONDS_MAX
     while True:
         records = [r for p in range(PARTITIONS) for r in await read_back(settings, Shard(RISK.name, p))]
-        if len(records) >= closes * SERVED_BOOKS:
+        if len(records) >= expected:
             return max(record.timestamp_ms for record in records) / 1e3
         if time.monotonic() > deadline:
-            raise SystemExit(f"risk: expected {closes * SERVED_BOOKS} measurements, was {len(records)}")
+            raise SystemExit(f"risk: expected {expected} measurements, was {len(records)}")
         await asyncio.sleep(0.5)
 
 
-async def served(settings: ServiceSettings, log: Log, url: str) -> tuple[list[Stretch], Probes]:
+async def served(settings: ServiceSettings, log: Log, books: int, url: str) -> tuple[list[Stretch], Probes]:
     """Let the service live through some closes, under prices and probes."""
     probes, stretches = Probes(), []
     async with published(settings) as outlet:
@@ -172,7 +185,7 @@ async def served(settings: ServiceSettings, log: Log, url: str) -> tuple[list[St
         for number in range(CLOSES_SERVED):
             begin = time.time()
             await outlet.publish([log.close()])
-            out = await measured(settings, number + 1)
+            out = await measured(settings, (number + 1) * books)
             stretches.append(Stretch(f"close {number + 1}", begin, out))
             await asyncio.sleep(QUIET_SECONDS)
             stretches.append(Stretch("between", time.time() - QUIET_SECONDS + 0.5, time.time()))
@@ -206,8 +219,9 @@ async def live_times(settings: ServiceSettings) -> list[float]:
     return [record.timestamp_ms / 1e3 for record in records]
 
 
-def report_served(stretches: Sequence[Stretch], probes: Probes, live: Sequence[float]) -> None:
-    print(f"\n{SERVED_BOOKS} books, every model fitted at every close, {SLICES_A_SECOND:.0f} slices/s")
+def report_served(run: Served, stretches: Sequence[Stretch], probes: Probes, live: Sequence[float]) -> None:
+    fits = f"fits every {run.refit_every} closes"
+    print(f"\n{run.books:,} books, {run.replicas} replica(s), {fits}, {SLICES_A_SECOND:.0f} slices/s")
     print(f"{'':<12}{'seconds':>9}{'probes':>8}{'p50 ms':>9}{'p99 ms':>9}{'max ms':>9}{'live/s':>9}")
     published = np.array(live)
     worst = 0.0
@@ -223,18 +237,23 @@ def report_served(stretches: Sequence[Stretch], probes: Probes, live: Sequence[f
     print(f"worst probe {worst:.0f} ms, the aim is {PROBE_AIM_MS:.0f} ms")
 
 
-def service() -> None:
-    log = Log(SERVED_BOOKS)
+def service(run: Served) -> None:
+    log = Log(run.books)
     with Stack.start(progress=print) as stack:
         stack.create_topics(partitions=PARTITIONS)
         settings = ServiceSettings(kafka=stack.addresses.kafka)
         uvloop.run(tell(settings, log))
-        risk = Replica.of(stack, "risk", environment={"TAILSTREAM_REFIT_EVERY": "1"})
-        risk.start()
-        risk.await_ready(within_seconds=READY_SECONDS_MAX)
-        stretches, probes = uvloop.run(served(settings, log, risk.url))
-        report_served(stretches, probes, uvloop.run(live_times(settings)))
-        risk.stop()
+        environment = {"TAILSTREAM_REFIT_EVERY": str(run.refit_every)}
+        numbers = range(1, run.replicas + 1)
+        replicas = [Replica.of(stack, "risk", number=number, environment=environment) for number in numbers]
+        for replica in replicas:
+            replica.start()
+        for replica in replicas:
+            replica.await_ready(within_seconds=READY_SECONDS_MAX)
+        stretches, probes = uvloop.run(served(settings, log, run.books, replicas[0].url))
+        report_served(run, stretches, probes, uvloop.run(live_times(settings)))
+        for replica in replicas:
+            replica.stop()
 
 
 # -- the engine --------------------------------------------------------------------------------------------------------
@@ -303,7 +322,8 @@ def main() -> None:
     collect_garbage_less_often()  # as the service does
     for refit_every in (20, 1):
         alone(refit_every)
-    service()
+    for run in SERVED:
+        service(run)
 
 
 if __name__ == "__main__":

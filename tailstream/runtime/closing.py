@@ -7,8 +7,9 @@ always the same: fence its former owner, read back what it published, measure ev
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
 import structlog
@@ -39,6 +40,8 @@ log = structlog.get_logger()
 LIVE_PRICES_SECONDS = 60.0
 LIVE_CLOSES_BEHIND_MAX = 1
 """Further behind, a live figure would compare the newest prices with a close that is long past: closes go first."""
+LIVE_RESTS = 3.0
+"""While a close is measured, live figures rest so many times as long as their refresh took, so that closes go first."""
 TURN_SECONDS = 0.005
 """After how long of measuring the loop goes round: heartbeats and probes wait no longer, but for one portfolio."""
 TRANSACTION_BYTES_MAX = 4_000_000
@@ -111,6 +114,10 @@ class ClosingService(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
         self._owners: dict[int, _Owner] = {}
         self._changed = asyncio.Condition()
         self._dirty = asyncio.Event()
+        self._measuring = 0
+        self._at_rest = asyncio.Event()
+        """Set while no close is measured."""
+        self._at_rest.set()
         self._closes: dict[int, Record] = {}
         self._reader: BroadcastReader | None = None
         self._live_task: asyncio.Task[None] | None = None
@@ -290,9 +297,16 @@ class ClosingService(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
             async with self._changed:
                 await self._changed.wait_for(lambda: owner.released.is_set() or world.due(owner.partition))
             return
+        with self._measurement():
+            emissions, periods = await self._measured(owner, due[: self._settings.transaction_closes_max])
+        await self._transact(owner, outlet, emissions, periods)
+
+    async def _measured(self, owner: "_Owner", due: Sequence[int]) -> tuple[list[Emission], list[str]]:
+        """The outputs of the due closes, of as many as make up a transaction, and the periods of these."""
+        world = self._engine.world
         emissions: list[Emission] = []
         size, periods = 0, []
-        for row in due[: self._settings.transaction_closes_max]:
+        for row in due:
             point = world.market.point(row)
             cause = f"{CLOSES.name}:0:{point.offset}"
             async for events in self._in_turns(self._engine.close(owner.partition, row)):
@@ -304,7 +318,18 @@ class ClosingService(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
             periods.append(point.period)
             if size >= TRANSACTION_BYTES_MAX or owner.released.is_set():
                 break
-        await self._transact(owner, outlet, emissions, periods)
+        return emissions, periods
+
+    @contextmanager
+    def _measurement(self) -> Iterator[None]:
+        self._measuring += 1
+        self._at_rest.clear()
+        try:
+            yield
+        finally:
+            self._measuring -= 1
+            if not self._measuring:
+                self._at_rest.set()
 
     async def _transact(
         self, owner: "_Owner", outlet: ShardOutlet, emissions: Sequence[Emission], periods: Sequence[str]
@@ -336,9 +361,17 @@ class ClosingService(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
                 if emissions:
                     self._service.metrics.refresh_seconds.observe(time.perf_counter() - started)
                     self._service.count_out(emissions)
-                    await asyncio.sleep(max(0.0, interval - (time.perf_counter() - started)))
+                    took = time.perf_counter() - started
+                    await asyncio.sleep(max(0.0, interval - took))
+                    await self._rest(LIVE_RESTS * took)
         except Exception as error:
             self._service.fatal("live refresh", error)
+
+    async def _rest(self, seconds: float) -> None:
+        """Let that time pass, less if no close is measured any more."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._at_rest.wait()
 
     # -- what is asked -------------------------------------------------------------------------------------------
 
