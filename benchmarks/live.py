@@ -21,9 +21,9 @@ from contracts.event import Arrival, Cut, Event
 from contracts.market import InstrumentDefined, PeriodClosed, PricesObserved
 from contracts.portfolio import HoldingsReplaced, PortfolioDefined
 from contracts.topics import CLOSES, DEFINITIONS, HOLDINGS, INSTRUMENTS, PRICES, Topic
-from services.risk.headline import expose, historical
+from services.risk.headline import historical
 from services.risk.live import BOOKS_AT_ONCE, LiveBooks
-from services.risk.matrix import Line, stack
+from services.risk.matrix import Line, Scratch, scaled, stack
 from services.risk.outlook import Outlook, View
 from tailstream.fold.world import World
 from tailstream.quant.scenarios import Matrix
@@ -152,14 +152,15 @@ class Market:
 
 def compare(market: Market) -> None:
     """The figures of all books against the bare product."""
-    view, units, method = market.view(), market.units(), Historical(ENOUGH)
-    exposures = expose(units, view).exposures
+    last, units, method, scratch = market.view(), market.units(), Historical(ENOUGH), Scratch()
+    exposures = scaled(units, last.known_worth)
 
     def refresh() -> None:
+        view = View.of(last.names, last.worth, last.outcomes, last.of_money)
         for first in range(0, units.shape[0], BOOKS_AT_ONCE):
-            historical(expose(units[first : first + BOOKS_AT_ONCE], view), view.outcomes, method, LEVELS)
+            historical(units[first : first + BOOKS_AT_ONCE], view, method, LEVELS, scratch)
 
-    product, cost = fastest(lambda: exposures @ view.outcomes.returns, refresh)
+    product, cost = fastest(lambda: exposures @ last.outcomes.returns, refresh)
     print(
         f"  {'all books at new prices':<34}{cost:8.1f} ms   bare product {product:8.1f} ms   ratio {cost / product:.2f}"
     )

@@ -8,7 +8,8 @@ from typing import Any
 from contracts.event import Basis, Event, Status, event_id
 from contracts.risk import RiskMeasured
 from contracts.topics import RISK_LIVE
-from services.risk.headline import Headline, expose, historical, left_out
+from services.risk.headline import Headline, historical, left_out
+from services.risk.matrix import Scratch
 from services.risk.outlook import Outlook, View
 from services.risk.positions import Block, Holding, Positions
 from services.risk.tail import method_risk, shortfall_of
@@ -45,6 +46,7 @@ class LiveBooks:
         self._window = scenario_window, scenarios_min
         self._min_coverage = min_coverage
         self._method = Historical(scenarios_min)
+        self._scratch = Scratch()
         self._structure: tuple[object, ...] | None = None
         self._positions = Positions((), world.books.tree(None))
         self._outlooks: dict[str, Outlook] = {}
@@ -110,23 +112,15 @@ class LiveBooks:
     def _measured(
         self, holdings: Sequence[Holding], units: Matrix, view: View, as_of: datetime
     ) -> Iterator[Sequence[Event]]:
-        exposed = expose(units, view)
-        headlines = historical(exposed, view.outcomes, self._method, self._levels)
-        figures = zip(
-            holdings,
-            headlines,
-            *(column.tolist() for column in (exposed.nav, exposed.gross, exposed.coverage, exposed.priced)),
-            strict=True,
-        )
-        events = (self._event(view, as_of, *of_book) for of_book in figures if of_book[0].holders)
+        headlines = historical(units, view, self._method, self._levels, self._scratch)
+        books = zip(holdings, headlines.each(), strict=True)
+        events = (self._event(view, as_of, held, headline) for held, headline in books if held.holders)
         while piece := list(islice(events, EVENTS_AT_ONCE)):
             yield piece
 
-    def _event(
-        self, view: View, as_of: datetime, held: Holding, headline: Headline, nav: float, gross: float,
-        coverage: float, priced: bool,
-    ) -> RiskMeasured:  # fmt: skip
-        covered = coverage if priced else None
+    def _event(self, view: View, as_of: datetime, held: Holding, headline: Headline) -> RiskMeasured:
+        nav = headline.nav if headline.priced else None
+        covered = headline.coverage if headline.priced else None
         shortfall = shortfall_of(covered, self._min_coverage)
         portfolio = held.portfolio
         return RiskMeasured(
@@ -138,9 +132,9 @@ class LiveBooks:
             currency=portfolio.base_currency,
             coverage=covered,
             inputs=None,
-            nav={"value": nav} if priced else {"value": None, "status": Status.UNPRICED},
-            gross={"value": gross, "status": Status.OK if priced else Status.DEGRADED},
+            nav={"value": nav, "status": Status.UNPRICED if nav is None else Status.OK},
+            gross={"value": headline.gross, "status": Status.OK if headline.priced else Status.DEGRADED},
             n_obs=headline.n_obs,
             uncovered=left_out(held.line, view) if covered != 1.0 else (),
-            methods={METHOD: method_risk(headline.estimate, self._levels, nav if priced else None, shortfall)},
+            methods={METHOD: method_risk(headline.estimate, self._levels, nav, shortfall)},
         )

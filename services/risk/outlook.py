@@ -9,6 +9,7 @@ import numpy.typing as npt
 from services.risk.matrix import MONEY
 from tailstream.fold.market import NEVER, Ints, Market, Prices, Scenarios
 from tailstream.quant.arrays import Floats
+from tailstream.quant.var.estimate import LARGEST
 
 Bools = npt.NDArray[np.bool_]
 T = TypeVar("T")
@@ -25,6 +26,8 @@ class Outcomes(NamedTuple):
     """The covered names that lack some."""
     missing: Floats
     """(gappy, scenarios), 1 where there is none, else 0."""
+    largest: float
+    """No return is further from 0."""
 
     @classmethod
     def of(cls, names: Sequence[str], scenarios: Scenarios, observations_min: int) -> "Outcomes":
@@ -37,7 +40,8 @@ class Outcomes(NamedTuple):
         returns = np.zeros((len(names), scenarios.returns.shape[1]))
         returns[covered] = np.where(missing, 0.0, known)
         gappy = missing.any(axis=1)
-        return cls(covered, returns, np.flatnonzero(covered)[gappy], missing[gappy].astype(np.float64))
+        largest = float(max(returns.max(initial=0.0), -returns.min(initial=0.0)))
+        return cls(covered, returns, np.flatnonzero(covered)[gappy], missing[gappy].astype(np.float64), largest)
 
 
 class Quotation(NamedTuple):
@@ -83,6 +87,34 @@ def _quoted(name: str, market: Market, columns: Mapping[str, int], known: int) -
     return column, instrument.multiplier, instrument.currency
 
 
+class Weights(NamedTuple):
+    """What one of each name counts for: one unit at its price, or as much of it as one of the base currency buys."""
+
+    worth: Floats
+    """(names,), 0 where it is not known."""
+    kinds: Floats
+    """(names, 5), the worth or 0: of everything; instruments; all but money of the base; of these covered; and not."""
+    gains: Floats
+    """(names, scenarios)"""
+    missing: Floats
+    """(gappy, scenarios), the worth where there is no return, else 0."""
+
+    @classmethod
+    def of(cls, names: Sequence[str], base: str, outcomes: Outcomes) -> "Weights":
+        """Of one of the base currency in each name."""
+        everything = np.ones(len(names), dtype=bool)
+        instruments = np.array([not name.startswith(MONEY) for name in names], dtype=bool)
+        risky = np.array([name != MONEY + base for name in names], dtype=bool)
+        covered, left_out = risky & outcomes.covered, risky & ~outcomes.covered
+        kinds = np.stack([everything, instruments, risky, covered, left_out], axis=1).astype(np.float64)
+        return cls(np.ones(len(names)), kinds, outcomes.returns, outcomes.missing)
+
+    def times(self, worth: Floats, gappy: Ints) -> "Weights":
+        """Where one of each name is ``worth`` (names,) times as much."""
+        by_name = worth[:, None]
+        return Weights(self.worth * worth, self.kinds * by_name, self.gains * by_name, self.missing * by_name[gappy])
+
+
 class View(NamedTuple):
     """What books of one base currency are measured by."""
 
@@ -94,8 +126,22 @@ class View(NamedTuple):
     unknown: Ints
     """The names of which it is not known."""
     outcomes: Outcomes
-    kinds: Floats
-    """(names, 4), 1 or 0: instruments; all but money of the base; of these what is covered; and what is not."""
+    of_money: Weights
+    of_units: Weights | None
+    """None where a price is so large or so small that gains would overflow or fade, were they of one unit."""
+
+    @classmethod
+    def of(cls, names: tuple[str, ...], worth: Floats, outcomes: Outcomes, of_money: Weights) -> "View":
+        """The view at what one unit of each name is ``worth``."""
+        known = np.nan_to_num(worth)
+        of_units = of_money.times(known, outcomes.gappy) if _moderate(known, outcomes.largest) else None
+        return cls(names, worth, known, np.flatnonzero(np.isnan(worth)), outcomes, of_money, of_units)
+
+
+def _moderate(worth: Floats, largest: float) -> bool:
+    """Whether returns up to the ``largest`` may be multiplied with what units are worth."""
+    known = worth[worth > 0]
+    return bool(known.max(initial=0.0) * max(largest, 1.0) < LARGEST and known.min(initial=1.0) > 1 / LARGEST)
 
 
 class Latest(Generic[T]):
@@ -120,6 +166,7 @@ class Outlook:
         self._window = scenario_window
         self._scenarios_min = scenarios_min
         self._outcomes = Latest[Outcomes]()
+        self._of_money = Latest[Weights]()
         self._quotation = Latest[Quotation]()
         self._view = Latest[View]()
 
@@ -134,15 +181,9 @@ class Outlook:
         outcomes = self._outcomes.of((len(names), row), lambda: self._outcomes_at(names, row))
         known = (len(names), self._market.defined_to, len(prices.values))
         quotation = self._quotation.of(known, lambda: Quotation.of(names, self._market, prices))
-        worth = quotation.worth(self._base, prices)
-        kinds = self._kinds(names, outcomes.covered)
-        return View(names, worth, np.nan_to_num(worth), np.flatnonzero(np.isnan(worth)), outcomes, kinds)
+        of_money = self._of_money.of((len(names), row), lambda: Weights.of(names, self._base, outcomes))
+        return View.of(names, quotation.worth(self._base, prices), outcomes, of_money)
 
     def _outcomes_at(self, names: tuple[str, ...], row: int) -> Outcomes:
         scenarios = self._market.scenarios(row, self._base, self._window)
         return Outcomes.of(names, scenarios, self._scenarios_min)
-
-    def _kinds(self, names: tuple[str, ...], covered: Bools) -> Floats:
-        instruments = np.array([not name.startswith(MONEY) for name in names], dtype=bool)
-        risky = np.array([name != MONEY + self._base for name in names], dtype=bool)
-        return np.stack([instruments, risky, risky & covered, risky & ~covered], axis=1).astype(np.float64)

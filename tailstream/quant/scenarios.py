@@ -48,13 +48,16 @@ def scenario_pnl_of_rows(exposures: Floats, returns: Floats, rows: npt.NDArray[n
     return pnl
 
 
-def scenario_pnl_live(exposures: Matrix, returns: Floats) -> Floats:
+def scenario_pnl_live(exposures: Matrix, returns: Floats, out: Floats | None = None) -> Floats:
     """P&L of P books in S scenarios, (P, n) x (n, S) -> (P, S), by one matrix product: **live figures only**.
 
     Its last bits depend on the shape of the block. Books that hold few of the instruments may come as a sparse matrix.
+    The product of dense ones is written into `out` (P, S) if that is given; that of sparse ones is always new.
     """
     _same_instruments(exposures, returns)
-    pnl: Floats = exposures @ returns  # type: ignore[assignment]  # of either kind by a dense matrix is dense
+    if isinstance(exposures, np.ndarray):
+        return np.matmul(exposures, returns, out=out)
+    pnl: Floats = exposures @ returns  # type: ignore[assignment]  # by a dense matrix it is dense
     return pnl
 
 
