@@ -1,6 +1,6 @@
 """What live risk costs: `python benchmarks/live.py`, and again with `OMP_NUM_THREADS=1`.
 
-1. All books at new prices: exposures, coverage, scenario P&L, historical VaR and ES at four levels, against the bare
+1. All books at new prices: NAV, coverage, scenario P&L, historical VaR and ES at four levels, against the bare
    product of exposures and scenarios. 1,000 books that hold all of 500 instruments; 10,000 that hold 40 of 2,000,
    against the bare sparse product.
 2. One change of one position, from the event folded to the events of its book, its desk and the firm: percentiles.

@@ -58,6 +58,12 @@ def test_the_live_product_agrees_with_the_close_be_it_dense_or_sparse() -> None:
         scenario_pnl_live(csr_array(np.ones((4, 2))), np.ones((3, 5)))
 
 
+def test_the_live_product_of_dense_books_goes_where_it_is_told_whatever_was_there() -> None:
+    out = np.full((64, 300), np.nan)
+    assert scenario_pnl_live(BOOKS, RETURNS, out) is out
+    assert (out == scenario_pnl_live(BOOKS, RETURNS)).all()
+
+
 def test_a_currency_compounds_with_the_local_return() -> None:
     assert compound_currency(np.array([[0.1, -0.5]]), np.array([0.1, 1.0])) == pytest.approx(np.array([[0.21, 0.0]]))
 
