@@ -22,7 +22,7 @@ EVENTS_AT_ONCE = 100
 """A step of a refresh: so many events are made before anything else may have its turn."""
 
 BOOKS_AT_ONCE = 500
-"""So many rows are reckoned with together; all of 1,000 at once gained nothing for sure, and take twice as long a step."""
+"""So many rows are reckoned with together; 1,000 showed no sure gain, in steps that take twice as long."""
 
 
 class LiveBooks:
