@@ -19,7 +19,7 @@ def print_document(document: Any) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table; a number is set to the right, None is left empty."""
+    """A table; None is left empty."""
     table = Table()
     for column in columns:
         table.add_column(column, overflow="fold")
