@@ -1,4 +1,4 @@
-"""A thousand days of the S&P 500 up to a date, as the reference figures of tails.csv have them."""
+"""Days of the S&P 500 up to a date, as the reference figures of tails.csv and history.csv have them."""
 
 import csv
 import gzip
@@ -17,10 +17,10 @@ with gzip.open(Path(__file__).parents[2] / "data" / "sp500_index.csv.gz", "rt", 
 RETURNS: Floats = np.diff(np.array(_LEVELS, dtype=float)) / np.array(_LEVELS[:-1], dtype=float)
 
 
-def up_to(date: str) -> Floats:
-    """The simple returns (1000,) of the index, oldest first, the last one that of `date`."""
+def up_to(date: str, days: int = DAYS) -> Floats:
+    """The simple returns (days,) of the index, oldest first, the last one that of `date`."""
     end = _DATES.index(date)
-    return RETURNS[end - DAYS : end]
+    return RETURNS[end - days : end]
 
 
 def references(*figures: str) -> list[dict[str, str]]:
