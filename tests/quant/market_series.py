@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,14 @@ DATA = Path(__file__).parents[2] / "data"
 
 def returns_of(file: str, column: str) -> Floats:
     """Simple daily returns (n,) of a column of prices in `data/`, from its first price on."""
-    with gzip.open(DATA / file, "rt", newline="") as rows:
-        prices = np.array([float(row[column]) for row in csv.DictReader(rows) if row[column]])
+    prices = np.array([float(price) for price in _columns(file)[column] if price])
     return np.asarray(prices[1:] / prices[:-1] - 1.0)
+
+
+@lru_cache
+def _columns(file: str) -> dict[str, list[str]]:
+    with gzip.open(DATA / file, "rt", newline="") as rows:
+        return {name: values for name, *values in zip(*csv.reader(rows), strict=True)}
 
 
 INDEX = returns_of("sp500_index.csv.gz", "SP500")
@@ -34,3 +40,20 @@ SERIES: dict[str, Floats] = {
     "t with 4 degrees of freedom": 0.0003 + 0.01 * np.random.default_rng(7).standard_t(4, 1000),
     "normal": 0.01 * np.random.default_rng(4).standard_normal(1000),
 }
+
+STOCKS = (
+    "AAPL", "AMD", "BAC", "BBY", "CVX", "GE", "HD", "JNJ", "JPM", "KO",
+    "LLY", "MRK", "MSFT", "PEP", "PFE", "PG", "RRC", "UNH", "WMT", "XOM",
+)  # fmt: skip
+
+WINDOWS = [
+    *(("SP500", first, 1_000) for first in range(0, 7_200, 600)),
+    *((stock, 1_200 + 97 * place + later, 1_000) for place, stock in enumerate(STOCKS) for later in (0, 2_000, 4_000)),
+]
+"""Column, first day and number of days: twelve of the index and three of each stock."""
+
+
+def window(column: str, first: int, days: int) -> Floats:
+    """The returns (days,) of a column from its day `first` on."""
+    whole = INDEX if column == "SP500" else returns_of("sp500_stocks.csv.gz", column)
+    return whole[first : first + days]
