@@ -8,6 +8,7 @@ from zlib import crc32
 import numpy as np
 
 from contracts.event import Status
+from services.risk.answers import reason_of, sound_fit
 from services.risk.methods import Methods
 from services.risk.past import Past
 from services.risk.profit import Exposed, Field
@@ -75,9 +76,9 @@ def _fits(book: Book, past: Past, methods: Methods, turn: bool) -> dict[str, Cal
 
 def _fit(method: FittedMethod, pnl: Floats, start: Mapping[str, float] | None) -> Fit:
     try:
-        return method.fit(pnl, start)
+        return sound_fit(method.fit(pnl, start))
     except Exception as error:  # one failing method is its own degraded status; the others are published
-        return Fit.missing("degraded", f"{type(error).__name__}: {error}")
+        return Fit.missing("degraded", reason_of(error))
 
 
 def _era(book: Book, market: Market, row: int, length: int) -> Callable[[], Era | None] | None:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from services.risk.answers import reason_of, sound_simulation
 from services.risk.profit import Bools, Field
 from tailstream.fold.market import Market, Scenarios
 from tailstream.fold.work import Work
@@ -112,9 +113,10 @@ def _simulate(
     if not rows:
         return Simulation.missing("insufficient", "no instrument has enough history", 0), ()
     try:
-        return method.simulate(np.ascontiguousarray(returns[rows]), seed, fitted), names
+        simulation = method.simulate(np.ascontiguousarray(returns[rows]), seed, fitted)
+        return sound_simulation(simulation, len(names)), names
     except Exception as error:  # one failing method is its own degraded status; the others are published
-        return Simulation.missing("degraded", f"{type(error).__name__}: {error}", len(names)), names
+        return Simulation.missing("degraded", reason_of(error), len(names)), names
 
 
 def _without_gaps(scenarios: Scenarios, observations_min: int) -> tuple[Bools, Floats]:

@@ -42,29 +42,6 @@ def doubted(estimate: Estimate, shortfall: str | None) -> Estimate:
     return estimate._replace(status=Status.DEGRADED.value, reason=shortfall)
 
 
-def sound(estimate: Estimate, levels: Sequence[float]) -> Estimate:
-    """The estimate, if an event can tell it.
-
-    Raises
-    ------
-    ValueError
-        Naming what a method answered that is no figure, no status, or not as many as were asked for.
-    """
-    Status(estimate.status)
-    for name, figures in (("var", estimate.var), ("es", estimate.es), ("parameters", estimate.parameters.values())):
-        if not all(figure is None or math.isfinite(figure) for figure in figures):
-            raise ValueError(f"{name}: expected finite numbers, was {list(figures)}")
-    for name, figures in (("var", estimate.var), ("es", estimate.es)):
-        if len(figures) != len(levels):
-            raise ValueError(f"{name}: expected one for each of {len(levels)} levels, was {list(figures)}")
-    return estimate
-
-
-def failed(error: Exception, levels: Sequence[float]) -> Estimate:
-    """A method that raised: its own degraded status, with the reason, and no figures."""
-    return Estimate.missing(Status.DEGRADED.value, f"{type(error).__name__}: {error}", levels)
-
-
 def shortfall_of(coverage: float | None, min_coverage: float) -> str | None:
     """Why the scenarios do not stand for the whole book; None when they do."""
     if coverage is None:

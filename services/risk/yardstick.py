@@ -8,11 +8,12 @@ import numpy as np
 
 from contracts.event import Status
 from contracts.risk import Stressed
+from services.risk.answers import failed, sound_estimate
 from services.risk.methods import Methods
 from services.risk.profit import Exposed, Field, Profit, position_pnl, profit
 from services.risk.simulations import Made
 from services.risk.stress import Stress, StressBook
-from services.risk.tail import Plain, doubted, failed, method_risk, sound, tail_risks
+from services.risk.tail import Plain, doubted, method_risk, tail_risks
 from services.risk.terms import Terms
 from tailstream.fold.market import Ints, Market
 from tailstream.quant.contribution import component_es, component_var_normal, marginal
@@ -124,7 +125,7 @@ class Book:
                 method = self._y.methods.all[name]
                 seen = self._profits[method.window]
                 estimate = doubted(method.estimate(seen.pnl, levels), seen.shortfall)
-            return sound(estimate, levels)
+            return sound_estimate(estimate, levels)
         except Exception as error:  # one failing method is its own degraded status; the others are published
             return failed(error, levels)
 
