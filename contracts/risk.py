@@ -207,6 +207,8 @@ class WhatIfMeasured(Event):
     nav: float | None = None
     coverage: float | None = None
     """Of the book after the trades."""
+    uncovered: tuple[InstrumentId, ...] = ()
+    """Positions after the trades that are left out of the scenarios: figures say nothing of them."""
     before: dict[str, MethodRisk] = Field(default_factory=dict)
     after: dict[str, MethodRisk] = Field(default_factory=dict)
     difference: dict[str, dict[str, TailRisk]] = Field(default_factory=dict)

@@ -34,8 +34,13 @@ class Averaged(NamedTuple):
         }
 
 
-def averaged(methods: Mapping[str, Estimate], weights: Mapping[str, float], losses: int) -> Averaged:
+def averaged(
+    methods: Mapping[str, Estimate], weights: Mapping[str, float], losses: int, levels: Sequence[float]
+) -> Averaged:
     """The average by ``weights`` of its members, which so many closes of ``losses`` told apart."""
+    if not weights:
+        none = Estimate.missing(Status.UNDEFINED.value, "none of the methods is averaged", levels)
+        return Averaged(none, None, (), losses)
     members = [methods[name] for name in weights]
     var = np.array([member.var for member in members], dtype=np.float64)
     es = np.array([member.es for member in members], dtype=np.float64)

@@ -10,7 +10,7 @@ from contracts.event import Arrival, Basis, Event, Figure, Inputs, Status, event
 from contracts.portfolio import PortfolioDefined
 from contracts.risk import FittedAt, RiskBacktested, RiskMeasured, WhatIfRequested
 from contracts.topics import BACKTESTS, RISK
-from services.risk.averages import averaged, losses_seen
+from services.risk.averages import Averaged, averaged, losses_seen
 from services.risk.backtests import backtests
 from services.risk.live import LiveBooks
 from services.risk.methods import Methods
@@ -43,6 +43,7 @@ class Held(NamedTuple):
     members: Members
     valuation: Valuation
     book: Book
+    past: Past
 
     @property
     def portfolio_id(self) -> str:
@@ -60,6 +61,7 @@ class Engine:
         self._versions = self._methods.versions
         self._tested = (*methods, AVERAGE)
         self._members = averaged_members(methods)
+        self._equal_weights = {name: 1.0 / len(self._members) for name in self._members}
         self._pasts: dict[str, Past] = {}
         self._yardsticks: dict[str, tuple[int, Yardstick]] = {}
         self._live = LiveBooks(
@@ -109,6 +111,24 @@ class Engine:
             self._pasts[portfolio_id] = Past(self._tested, self._members, self._terms.var_levels, window)
         return self._pasts[portfolio_id]
 
+    def _past_at(self, portfolio_id: str, row: int) -> Past:
+        """The past that the close of ``row`` looks back on.
+
+        There is none of a portfolio that told nothing in all that time, which was closed and comes back: whoever takes
+        over does not read back to what it told before.
+        """
+        oldest = self._oldest(row)
+        if self._past(portfolio_id).told_last <= oldest:
+            del self._pasts[portfolio_id]
+        past = self._past(portfolio_id)
+        past.forget_to(oldest)
+        return past
+
+    def _oldest(self, row: int) -> str:
+        """The period of the last close that backtests at ``row`` do not look at."""
+        first = row - self._terms.backtest_window - SLACK_CLOSES - 1
+        return self.world.market.point(first).period if first >= self.world.market.first else ""
+
     def _learn(self, base: str, fits: Mapping[str, FittedAt]) -> None:
         for name, fit in fits.items():
             if name in self._methods.drawn_once:
@@ -132,7 +152,7 @@ class Engine:
                 made = yield from self._simulations.at(row, base)
                 valuation = self.world.value(members, base, now)
                 book = self._yardstick(row, base, made).book(Exposed.of(valuation), valuation.nav)
-                held.append(Held(portfolio, members, valuation, book))
+                held.append(Held(portfolio, members, valuation, book, self._past_at(portfolio.portfolio_id, row)))
         return held
 
     def _yardstick(self, row: int, base: str, made: Mapping[str, Made]) -> Yardstick:
@@ -152,22 +172,16 @@ class Engine:
             )
         return known[1]
 
-    def _oldest(self, row: int) -> str:
-        """The period of the last close that backtests at ``row`` do not look at."""
-        first = row - self._terms.backtest_window - SLACK_CLOSES - 1
-        return self.world.market.point(first).period if first >= self.world.market.first else ""
-
     def _search(self, held: Sequence[Held], row: int) -> Work[dict[str, Found]]:
         """What is due for the portfolios, to be done while the loop turns."""
         look = partial(due, market=self.world.market, row=row, methods=self._methods, terms=self._terms)
-        searches = {of.portfolio_id: look(of.portfolio_id, of.book, self._past(of.portfolio_id)) for of in held}
+        searches = {of.portfolio_id: look(of.portfolio_id, of.book, of.past) for of in held}
         return Work(partial(run_all, searches))
 
     # -- one portfolio -------------------------------------------------------------------------------------------
 
     def _close_of(self, held: Held, found: Found, row: int) -> list[Event]:
-        past = self._past(held.portfolio_id)
-        past.forget_to(self._oldest(row))
+        past = held.past
         before, actual, static = self._gained(held.portfolio, row)
         forecast = before if before and past.has_forecast_of(before) else None
         realised = past.realise(forecast, actual, static) if forecast else False
@@ -179,11 +193,11 @@ class Engine:
             hypothetical_pnl=_pnl(static, before),
             methods=backtests(past, self._tested, self._terms, realised=realised),
             weights=self._weights(past),
-            **self._found(held, found, past, row),
+            **self._found(held, found, row),
             **about,
         )
         past.conclude(backtested)
-        measured = self._measure(held, past, row, about)
+        measured = self._measure(held, row, about)
         past.measured(measured)
         return [backtested, measured]
 
@@ -196,8 +210,9 @@ class Engine:
         static = hypothetical(self.world, portfolio, then, now)
         return self.world.market.point(row - 1).period, gained.pnl if gained else None, static
 
-    def _found(self, held: Held, found: Found, past: Past, row: int) -> dict[str, object]:
+    def _found(self, held: Held, found: Found, row: int) -> dict[str, object]:
         """Fits and the worst stretch of the past: the new ones, and the former where none were looked for."""
+        past = held.past
         period = self.world.market.point(row).period
         shared = {
             name: FittedAt(period=made.made_at, status=Status.OK, parameters=dict(made.simulation.parameters))
@@ -212,18 +227,22 @@ class Engine:
         }
 
     def _weights(self, past: Past) -> dict[str, float]:
+        if not self._members:
+            return {}
         former = np.array([past.weights.get(name, np.nan) for name in self._members])
         weights = next_weights(former if past.weights else None, past.losses)
         return dict(zip(self._members, weights.tolist(), strict=True))
 
-    def _estimates(self, book: Book, past: Past) -> dict[str, Estimate]:
-        return book.methods({name: fit for name in self._methods.fitted if (fit := past.fit(name)) is not None})
+    def _estimates(self, book: Book, past: Past) -> tuple[dict[str, Estimate], Averaged]:
+        """What every method says, their average last; and how that came about."""
+        estimates = book.methods({name: fit for name in self._methods.fitted if (fit := past.fit(name)) is not None})
+        weights = past.weights or self._equal_weights
+        average = averaged(estimates, weights, losses_seen(past.losses), self._terms.var_levels)
+        return estimates | {AVERAGE: average.estimate}, average
 
-    def _measure(self, held: Held, past: Past, row: int, about: Mapping[str, Any]) -> RiskMeasured:
-        book, nav, levels = held.book, held.valuation.nav, self._terms.var_levels
-        estimates = self._estimates(book, past)
-        average = averaged(estimates, past.weights, losses_seen(past.losses))
-        estimates[AVERAGE] = average.estimate
+    def _measure(self, held: Held, row: int, about: Mapping[str, Any]) -> RiskMeasured:
+        book, past, nav, levels = held.book, held.past, held.valuation.nav, self._terms.var_levels
+        estimates, average = self._estimates(book, past)
         return RiskMeasured(
             event_id=event_id(RISK.name, *self._identity(held, row)),
             nav=_nav(held.valuation),
@@ -285,8 +304,8 @@ class Engine:
         before, after = (
             yardstick.book(Exposed.of(valuation), valuation.nav) for valuation in (question.before, question.after)
         )
-        estimates = [self._estimates(book, past) for book in (before, after)]
-        yield [answered(request, question, after.profit.coverage, self._terms.var_levels, *estimates)]
+        estimates = [self._estimates(book, past)[0] for book in (before, after)]
+        yield [answered(request, question, after.profit, self._terms.var_levels, *estimates)]
 
 
 def _in_order(arrival: Arrival) -> tuple[str, bool]:

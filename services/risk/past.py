@@ -30,12 +30,14 @@ class Past:
         self._window = window
         self._periods: list[str] = []
         self._first = 0
-        self._room = window + window // 8
+        self._room = window + 1 + window // 8
         shape = (self._room, len(self._ids), len(self._levels))
         self._var, self._es = np.empty(shape), np.empty(shape)
         self._losses = np.empty((self._room, len(members)))
         self._actual, self._hypothetical = np.empty(self._room), np.empty(self._room)
         self._forecast: RiskMeasured | None = None
+        self.told_last: str = ""
+        """The period of the newest backtest; empty before the first."""
         self.weights: dict[str, float] = {}
         self.fits: dict[str, FittedAt] = {}
         self.stressed_window: tuple[str, str] | None = None
@@ -51,6 +53,7 @@ class Past:
 
     def conclude(self, event: RiskBacktested) -> None:
         """Take what was found at this close: weights, fits and the worst stretch of the past."""
+        self.told_last = event.period or ""
         self.weights, self.fits = dict(event.weights), dict(event.fits)
         self.stressed_window, self.stressed_at = event.stressed_window, event.stressed_at
 

@@ -7,11 +7,13 @@ from typing import NamedTuple
 from contracts.event import Status, event_id
 from contracts.risk import WhatIfMeasured, WhatIfRequested
 from contracts.topics import REPLIES
+from services.risk.profit import Profit
 from services.risk.tail import Plain, method_risk
 from tailstream.fold.books import Book, book_of, sum_of
 from tailstream.fold.valuation import Valuation
 from tailstream.fold.world import Moment, World
 from tailstream.quant.var import Estimate
+from tailstream.quant.var.estimate import LARGEST
 
 
 class Question(NamedTuple):
@@ -44,9 +46,9 @@ def pose(world: World, request: WhatIfRequested) -> Question | Unanswerable:
     if node is None or not members:
         reason = f"portfolio_id: expected one that holds something, was {request.portfolio_id}"
         return Unanswerable(node.base_currency if node else "XXX", as_of, Status.UNDEFINED, reason)
-    traded = _traded(world, request.trades, now)
-    if isinstance(traded, str):
-        return Unanswerable(node.base_currency, as_of, Status.UNPRICED, traded)
+    traded = _traded(world, request.trades, node.base_currency, now)
+    if isinstance(traded, _Refused):
+        return Unanswerable(node.base_currency, as_of, *traded)
     after = sum_of([world.books.total(members), traded])
     return Question(
         node.base_currency,
@@ -59,12 +61,12 @@ def pose(world: World, request: WhatIfRequested) -> Question | Unanswerable:
 def answered(
     request: WhatIfRequested,
     question: Question,
-    coverage: float | None,
+    measured: Profit,
     levels: Sequence[float],
     before: Mapping[str, Estimate],
     after: Mapping[str, Estimate],
 ) -> WhatIfMeasured:
-    """The reply, from what methods say ``before`` and ``after`` the trades; ``coverage`` is that after them."""
+    """The reply, from what methods say ``before`` and ``after`` the trades; ``measured`` is the book after them."""
     told_before = {name: method_risk(e, levels, question.before.nav) for name, e in before.items()}
     told_after = {name: method_risk(e, levels, question.after.nav) for name, e in after.items()}
     return WhatIfMeasured(
@@ -75,7 +77,8 @@ def answered(
         currency=question.currency,
         status=Status.OK,
         nav=question.after.nav,
-        coverage=coverage,
+        coverage=measured.coverage,
+        uncovered=measured.uncovered,
         before=told_before,
         after=told_after,
         difference={name: _difference(told_before[name], told_after[name]) for name in told_after},
@@ -95,17 +98,41 @@ def unanswered(request: WhatIfRequested, why: Unanswerable) -> WhatIfMeasured:
     )
 
 
-def _traded(world: World, trades: Mapping[str, float], now: Moment) -> Book | str:
-    """The trades as a book: what is bought, and the money that it costs. In words what has no price."""
+class _Refused(NamedTuple):
+    status: Status
+    reason: str
+
+
+def _traded(world: World, trades: Mapping[str, float], base: str, now: Moment) -> Book | _Refused:
+    """The trades as a book: what is bought, and the money that it costs; or why one of them has no cost."""
     cash: dict[str, float] = {}
     for name, quantity in trades.items():
-        instrument = world.market.instrument(name)
-        price, _ = now.prices.of(name)
-        if instrument is None or price is None or instrument.kind == "fx":
-            return f"trades.{name}: expected an instrument that is held by quantity and has a price"
-        spent = quantity * price * instrument.multiplier
-        cash[instrument.currency] = cash.get(instrument.currency, 0.0) - spent
+        cost = _cost(world, name, quantity, base, now)
+        if isinstance(cost, _Refused):
+            return cost
+        currency, amount = cost
+        cash[currency] = cash.get(currency, 0.0) - amount
     return book_of(dict(trades), cash)
+
+
+def _cost(world: World, name: str, quantity: float, base: str, now: Moment) -> tuple[str, float] | _Refused:
+    """The currency and the amount of money that so much of an instrument costs."""
+    instrument = world.market.instrument(name)
+    if instrument is None:
+        return _Refused(Status.UNPRICED, f"trades.{name}: expected an instrument that is defined, was {name}")
+    if instrument.kind == "fx":
+        return _Refused(Status.UNDEFINED, f"trades.{name}: expected an instrument that is held, was an exchange rate")
+    price, _ = now.prices.of(name)
+    if price is None:
+        return _Refused(Status.UNPRICED, f"trades.{name}: expected an instrument with a price, was one without")
+    rate, _ = now.prices.fx(base, instrument.currency)
+    if rate is None:
+        reason = f"trades.{name}: expected a currency with a rate to {base}, was {instrument.currency}"
+        return _Refused(Status.UNPRICED, reason)
+    cost = quantity * price * instrument.multiplier
+    if not abs(cost * rate) < LARGEST:
+        return _Refused(Status.UNDEFINED, f"trades.{name}: expected less than {LARGEST:g} {base}, was {cost * rate:g}")
+    return instrument.currency, cost
 
 
 def _difference(before: Plain, after: Plain) -> dict[str, Plain]:

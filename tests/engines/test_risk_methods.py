@@ -1,5 +1,6 @@
 """Methods at a close: each failing for itself and coming back, fitted in turns, drawn once for all books."""
 
+import math
 from itertools import pairwise
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from contracts.risk import MethodRisk, RiskMeasured
 from tailstream.quant.arrays import Floats
-from tailstream.quant.var import Fit, Simulation
+from tailstream.quant.var import Estimate, Fit, Simulation
 from tailstream.runtime.plugins import methods
 from tests.engines import log
 from tests.engines.log import Log
@@ -91,11 +92,81 @@ def test_a_fit_that_has_too_few_observations_says_so_itself() -> None:
     assert_failed(risks(moving(), few)[-1], "scripted", "needs 9, has few", status="insufficient")
 
 
-def test_scenarios_of_the_wrong_shape_concern_their_method_alone() -> None:
-    strange = OfMarket("scripted", worst, simulating=lambda returns: Simulation.of({}, np.full((1, 3), np.nan)))
-    event = risks(moving(), strange)[-1]
-    assert event.methods["scripted"].status in ("degraded", "insufficient")
-    assert {event.methods[name].status for name in log.methods()} == {"ok"}
+def says(answer: Any) -> Plain:
+    return Plain("scripted", lambda _: answer)
+
+
+def fits(answer: Any) -> Fitted:
+    return Fitted("scripted", worst, fitting=lambda _: answer)
+
+
+def simulates(answer: Any, *, redrawn: bool = True) -> OfMarket:
+    return OfMarket("scripted", worst, redrawn=redrawn, simulating=lambda _: answer)
+
+
+STATUSES = "ok, insufficient, undefined, zero_variance, no_downside, ruined, stale, unpriced, degraded"
+PARAMETERS = "parameters: expected finite numbers by name, was x:"
+RISING = "expected figures that rise with the level, was"
+SHAPE = "returns: expected float64 (2, S) of S > 0 scenarios, was"
+
+
+@pytest.mark.parametrize(
+    ("method", "reason"),
+    [
+        (says(None), "expected the type Estimate, was NoneType"),
+        (says(Estimate("fine", None, {}, (1.0, 2.0), (1.0, 2.0))), f"status: expected one of {STATUSES}, was fine"),
+        (
+            says(Estimate("degraded", None, {}, (None,) * 2, (None,) * 2)),
+            "reason: expected a sentence with the status degraded, was None",
+        ),
+        (
+            says(Estimate("ok", None, {"x": None}, (1.0, 2.0), (1.0, 2.0))),  # type: ignore[dict-item]
+            f"{PARAMETERS} None",
+        ),
+        (says(Estimate.of({"x": math.inf}, (1.0, 2.0), (1.0, 2.0))), f"{PARAMETERS} inf"),
+        (says(Estimate.of({}, (1.0, math.nan), (1.0, 2.0))), "var: expected finite numbers, was [1.0, nan]"),
+        (says(Estimate.of({}, (1.0, 2.0), (1.0, math.inf))), "es: expected finite numbers, was [1.0, inf]"),
+        (says(Estimate.of({}, (1.0,), (1.0,))), "var: expected one for each of 2 levels, was [1.0]"),
+        (says(Estimate.of({}, (1.0, 2.0), (3.0,))), "es: expected one for each of 2 levels, was [3.0]"),
+        (says(Estimate.of({}, (1.0, None), (2.0, None))), "reason: expected one, because a figure is missing"),
+        (says(Estimate.of({}, (2.0, 1.0), (3.0, 3.0))), f"var: {RISING} [2.0, 1.0]"),
+        (says(Estimate.of({}, (1.0, 2.0), (4.0, 3.0))), f"es: {RISING} [4.0, 3.0]"),
+        (says(Estimate.of({}, (1.0, 2.0), (1.5, 1.9))), "es: expected at least VaR, [1.0, 2.0], was [1.5, 1.9]"),
+        (fits(None), "expected the type Fit, was NoneType"),
+        (fits(Fit("fine", None, {})), f"status: expected one of {STATUSES}, was fine"),
+        (fits(Fit("degraded", None, {})), "reason: expected a sentence with the status degraded, was None"),
+        (fits(Fit.of({"x": math.nan})), f"{PARAMETERS} nan"),
+        (simulates(None), "expected the type Simulation, was NoneType"),
+        (simulates(Simulation("fine", None, {}, np.zeros((2, 3)))), f"status: expected one of {STATUSES}, was fine"),
+        (simulates(Simulation.of({"x": math.nan}, np.zeros((2, 3)))), f"{PARAMETERS} nan"),
+        (
+            simulates(Simulation.of({"x": math.nan}, np.zeros((2, 3))), redrawn=False),
+            f"{PARAMETERS} nan",
+        ),
+        (simulates(Simulation.of({}, np.zeros((3, 5)))), f"{SHAPE} float64 (3, 5)"),
+        (simulates(Simulation.of({}, np.zeros((2, 0)))), f"{SHAPE} float64 (2, 0)"),
+        (simulates(Simulation.of({}, np.zeros(2))), f"{SHAPE} float64 (2,)"),
+        (simulates(Simulation.of({}, [[0.0], [0.0]])), f"{SHAPE} list"),  # type: ignore[arg-type]
+    ],
+)  # fmt: skip
+def test_an_answer_that_is_none_is_degraded_and_told_what_was_expected(method: Any, reason: str) -> None:
+    assert_failed(risks(moving(), method)[-1], "scripted", f"ValueError: {reason}")
+
+
+def test_es_that_lies_below_var_by_rounding_alone_is_no_fault() -> None:
+    close = says(Estimate.of({}, (3.0, 0.1 + 0.2 + 3.0), (3.0, 3.3)))
+    assert risks(moving(), close)[-1].methods["scripted"].status == "ok"
+
+
+def test_where_no_method_is_averaged_there_is_no_average_and_the_reason_is_told() -> None:
+    noise = Plain("noise", always((1.0, 2.0), (1.0, 2.0)), averaged=False)
+    replica = log.measured(log.risk(measured_by=of_ids(noise)), moving())
+    event = log.risked(replica, "a")[-1]
+    average = event.methods["average"]
+    assert event.methods["noise"].status == "ok"
+    assert (average.status, average.reason) == ("undefined", "none of the methods is averaged")
+    assert (figures(average), event.averaging) == ([NONE, NONE], None)
+    assert log.backtested(replica, "a")[-1].weights == {}
 
 
 def late(pnl: Floats) -> Fit:

@@ -17,6 +17,7 @@ from tailstream.runtime.plugins import VARIANTS, methods
 from tailstream.sources.history import load_history
 from tests.engines import log
 from tests.engines.log import Log, Replica
+from tests.engines.scripted_methods import Fitted, of_ids, worst
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -186,6 +187,39 @@ def test_killed_again_and_again_it_still_goes_on_the_same(told: Told) -> None:
     for close in range(KILLED, KILLED + 3):
         calls: Calls = []
         assert_next_close(killed(told, close, counted(calls)), calls, told, close)
+
+
+@pytest.mark.parametrize("closes_away", range(4, 9))
+def test_a_portfolio_that_comes_back_after_long_is_the_same_to_whoever_read_what_it_told_before(
+    monkeypatch: pytest.MonkeyPatch, closes_away: int
+) -> None:
+    """Its fits, weights and worst stretch are forgotten with the closes that backtests look at: here the last five."""
+    monkeypatch.setattr("services.risk.engine.SLACK_CLOSES", 2)
+    of, came_back = away(closes_away)
+    scripted = of_ids(Fitted("scripted", worst)) | log.methods()
+    make = partial(log.risk, measured_by=scripted, refit_every=50, stressed_every=50, window=6)
+    whole = log.measured(make(), of)
+    before = Replica(make()).adopt().read(of.arrivals).measure(closes=came_back)
+    after = log.restored(make, of, before, start=0).measure()
+    assert log.by_shard(before.events + after.events) == log.by_shard(whole.events)
+    fitted_at = {event.fits["scripted"].period for event in log.backtested(after, "a")}
+    assert (fitted_at == {log.period(came_back)}) == (closes_away >= 5)
+
+
+def away(closes: int) -> tuple[Log, int]:
+    """A book that is closed after a while and comes back so many closes later, and the close at which it does."""
+    of = Log()
+    of.instruments("A", "B")
+    of.book("a", {"A": 1.0})
+    of.book("d", {"B": 1.0})
+    opened = 8
+    for day in range(opened + closes + 3):
+        if day == opened:
+            of.tombstone("a")
+        if day == opened + closes:
+            of.portfolio("a")
+        of.close(A=100.0 + 3 * ((day * 37) % 11), B=50.0 + 2 * ((day * 17) % 7))
+    return of, opened + closes
 
 
 def test_three_replicas_that_take_over_a_shard_each_go_on_the_same(told: Told) -> None:

@@ -67,14 +67,59 @@ def test_a_portfolio_that_nobody_knows_or_that_holds_nothing_has_none() -> None:
         assert answer.reason == f"portfolio_id: expected one that holds something, was {name}"
 
 
-@pytest.mark.parametrize("name", ["nothing", "fx:EURUSD", "young"])
-def test_what_is_unknown_or_no_holding_or_has_no_price_cannot_be_traded(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "quantity", "status", "reason"),
+    [
+        ("nothing", 1.0, Status.UNPRICED, "expected an instrument that is defined, was nothing"),
+        ("fx:EURUSD", 1.0, Status.UNDEFINED, "expected an instrument that is held, was an exchange rate"),
+        ("young", 1.0, Status.UNPRICED, "expected an instrument with a price, was one without"),
+        ("P", 1.0, Status.UNPRICED, "expected a currency with a rate to USD, was GBP"),
+        ("B", -1e149, Status.UNDEFINED, "expected less than 1e+150 USD, was -5e+150"),
+        ("B", 1e308, Status.UNDEFINED, "expected less than 1e+150 USD, was inf"),
+    ],
+    ids=["unknown", "a rate", "no price", "no rate", "huge", "overflow"],
+)
+def test_what_has_no_cost_cannot_be_traded_and_the_answer_says_why(
+    name: str, quantity: float, status: Status, reason: str
+) -> None:
     of = market()
     of.instruments("young")
-    answer = replica(of).ask("a", **{"A": 1.0, name: 1.0})
-    assert answer.status == Status.UNPRICED
-    assert answer.reason == f"trades.{name}: expected an instrument that is held by quantity and has a price"
-    assert (answer.before, answer.after) == ({}, {})
+    of.instruments("P", currency="GBP")
+    of.close_at({"A": 90.0, "B": 50.0, "P": 7.0})
+    answer = replica(of).ask("a", **{"A": 1.0, name: quantity})
+    assert (answer.status, answer.reason) == (status, f"trades.{name}: {reason}")
+    assert (answer.before, answer.after, answer.difference, answer.nav, answer.coverage) == ({}, {}, {}, None, None)
+
+
+def test_a_price_that_is_too_old_costs_nothing_that_is_known() -> None:
+    of = market()
+    for _ in range(3):
+        of.close(A=90.0)
+    assert replica(of).ask("a", B=1.0).reason == "trades.B: expected an instrument with a price, was one without"
+
+
+def test_no_quantity_changes_nothing() -> None:
+    answer = replica(market()).ask("a", B=0.0)
+    assert (answer.before, tail(answer, "difference")) == (answer.after, (0.0,) * 4)
+
+
+def test_what_figures_say_nothing_of_is_listed_and_a_large_part_of_it_degrades_them() -> None:
+    of = market()
+    of.instruments("new")
+    of.close_at({"A": 90.0, "B": 50.0, "new": 1.0, "fx:EURUSD": 1.25})
+    little, much = (replica(of).ask("a", new=quantity) for quantity in (9.0, 900.0))
+    assert (little.uncovered, little.coverage, little.after["historical"].status) == (("new",), 900 / 909, "ok")
+    assert (much.uncovered, much.coverage, much.after["historical"].status) == (("new",), 0.5, "degraded")
+    assert much.after["historical"].reason == "coverage: expected at least 0.95, was 0.5000"
+
+
+def test_a_position_without_a_price_leaves_the_nav_unknown_and_is_listed() -> None:
+    of = market()
+    of.hold("a", {"A": 10.0, "ghost": 1.0}, USD=1_000.0)
+    answer = replica(of).ask("a", A=10.0)
+    assert (answer.nav, answer.coverage, answer.uncovered) == (None, None, ("ghost",))
+    assert answer.after["historical"].reason == "coverage: unknown, because a position has no price"
+    assert tail(answer, "difference") == pytest.approx((180.0, 180.0, None, None))
 
 
 def test_the_answer_names_the_question() -> None:
@@ -87,8 +132,8 @@ def test_before_the_trades_figures_are_those_of_the_close() -> None:
     read = replica(market())
     answer = read.ask("a", A=1.0)
     methods = closing(read, "a").methods
-    assert {name: methods[name] for name in answer.before} == answer.before
-    assert set(answer.before) == set(answer.after) == set(answer.difference) >= set(log.methods())
+    assert methods == answer.before
+    assert tuple(answer.before) == tuple(answer.after) == tuple(answer.difference) == (*log.methods(), "average")
 
 
 def test_buying_what_is_held_doubles_its_risk_and_leaves_the_nav() -> None:
@@ -100,6 +145,22 @@ def test_buying_what_is_held_doubles_its_risk_and_leaves_the_nav() -> None:
     assert tail(answer, "difference") == pytest.approx((180.0, 180.0, 180 / nav, 180 / nav))
     assert answer.nav == closing(read, "a").nav.value == nav
     assert answer.coverage == 1.0
+
+
+def test_the_average_is_that_of_the_methods_by_the_weights_of_the_last_close() -> None:
+    read = replica(market())
+    answer, weights = read.ask("a", B=20.0), log.backtested(read, "a")[-1].weights
+    assert tail(answer, "after", "average")[0] == pytest.approx(
+        sum(weight * (tail(answer, "after", name)[0] or 0.0) for name, weight in weights.items())
+    )
+
+
+def test_before_a_portfolio_was_ever_measured_its_average_has_equal_weights() -> None:
+    of = market()
+    of.book("c", {"A": 10.0})
+    answer = replica(of).ask("c", B=20.0)
+    mean = sum(tail(answer, "after", name)[0] or 0.0 for name in log.methods()) / 3
+    assert tail(answer, "after", "average")[0] == pytest.approx(mean)
 
 
 def test_selling_all_of_it_leaves_no_risk() -> None:
