@@ -14,6 +14,13 @@ Matrix: TypeAlias = "Floats | csr_array[np.float64, tuple[int, int]]"
 MANY_SCENARIOS = 4_096
 """From so many on, what a book holds no longer fits a cache."""
 
+FEW_BOOKS = 3
+"""BLAS copies the returns into blocks of its own before it multiplies, which pays from four books on.
+
+Fewer go one by one: three in 500 scenarios of 500 instruments take 0.10 ms instead of 0.18 ms, of 2,000 0.42 instead of
+0.90 ms. That is a trade of one book, its desk and the firm.
+"""
+
 BLOCK_PRICES = 1 << 16
 """Prices looked at together: what is made on the way stays in the processor's cache, eight times as fast."""
 
@@ -56,9 +63,18 @@ def scenario_pnl_live(exposures: Matrix, returns: Floats, out: Floats | None = N
     """
     _same_instruments(exposures, returns)
     if isinstance(exposures, np.ndarray):
-        return np.matmul(exposures, returns, out=out)
+        if out is None:
+            out = np.empty((len(exposures), returns.shape[1]))
+        product = _one_by_one if len(exposures) <= FEW_BOOKS else np.matmul
+        return product(exposures, returns, out)
     pnl: Floats = exposures @ returns  # type: ignore[assignment]  # by a dense matrix it is dense
     return pnl
+
+
+def _one_by_one(exposures: Floats, returns: Floats, out: Floats) -> Floats:
+    for book, pnl in zip(exposures, out, strict=True):
+        np.matmul(book, returns, pnl)
+    return out
 
 
 def compound_currency(local: Floats, fx: Floats) -> Floats:

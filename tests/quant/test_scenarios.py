@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from tailstream.quant.scenarios import (
+    FEW_BOOKS,
     compound_currency,
     scenario_pnl,
     scenario_pnl_live,
@@ -48,20 +49,25 @@ def test_an_instrument_that_is_not_held_changes_no_bit() -> None:
     assert (scenario_pnl(held, known) == scenario_pnl(BOOKS[0], RETURNS)).all()
 
 
-def test_the_live_product_agrees_with_the_close_be_it_dense_or_sparse() -> None:
+@pytest.mark.parametrize("count", [0, 1, FEW_BOOKS, FEW_BOOKS + 1, len(BOOKS)])
+def test_the_live_product_agrees_with_the_close_be_it_of_few_books_or_many_dense_or_sparse(count: int) -> None:
     few = np.where(np.arange(BOOKS.size).reshape(BOOKS.shape) % 7 == 0, BOOKS, 0.0)
-    for books in (BOOKS, few):
-        closes = np.array([scenario_pnl(book, RETURNS) for book in books])
+    for books in (BOOKS[:count], few[:count]):
+        closes = np.array([scenario_pnl(book, RETURNS) for book in books]).reshape(count, RETURNS.shape[1])
         assert scenario_pnl_live(books, RETURNS) == pytest.approx(closes, rel=1e-9, abs=1e-6)
         assert scenario_pnl_live(csr_array(books), RETURNS) == pytest.approx(closes, rel=1e-9, abs=1e-6)
+
+
+def test_a_sparse_book_of_other_instruments_than_the_returns_is_refused() -> None:
     with pytest.raises(ValueError, match="expected one row for each of the 2 exposures, got 3"):
         scenario_pnl_live(csr_array(np.ones((4, 2))), np.ones((3, 5)))
 
 
-def test_the_live_product_of_dense_books_goes_where_it_is_told_whatever_was_there() -> None:
-    out = np.full((64, 300), np.nan)
-    assert scenario_pnl_live(BOOKS, RETURNS, out) is out
-    assert (out == scenario_pnl_live(BOOKS, RETURNS)).all()
+@pytest.mark.parametrize("count", [FEW_BOOKS, len(BOOKS)])
+def test_the_live_product_of_dense_books_goes_where_it_is_told_whatever_was_there(count: int) -> None:
+    out = np.full((count, 300), np.nan)
+    assert scenario_pnl_live(BOOKS[:count], RETURNS, out) is out
+    assert (out == scenario_pnl_live(BOOKS[:count], RETURNS)).all()
 
 
 def test_a_currency_compounds_with_the_local_return() -> None:
