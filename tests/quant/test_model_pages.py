@@ -3,6 +3,7 @@
 import re
 from datetime import date
 
+import numpy as np
 import pytest
 
 from contracts.event import Status
@@ -12,7 +13,11 @@ from docs.tables.backtests import EQUAL, LEVELS, records
 from docs.tables.pages import ALL, INDEX_PAGE, PAGES, backtest_of, between, methods_of, path_of, replaced
 from tailstream.quant.averaging import ID as AVERAGE
 from tailstream.quant.var import MINIMUM_OBSERVATIONS, FittedMethod, MarketMethod, Window
+from tailstream.quant.var.pareto import fit
 from tailstream.runtime.plugins import OWN, methods
+
+from .cases import noise
+from .index_windows import RETURNS, up_to
 
 SECTIONS = ("Definition", "Assumptions", "Parameters", "When it fails, and what the service does then", "References")
 QUICK = ("historical", "normal")
@@ -82,6 +87,49 @@ def test_what_the_index_says_of_its_table_stands_in_it() -> None:
     by_loss = sorted(set(OWN), key=lambda method: float(found[method][5]))
     assert set(by_loss[:3]) == {"age_weighted", "filtered", "garch"}
     assert float(found[by_loss[0]][5]) < float(found["average"][5]) < float(found[EQUAL][5])
+
+
+def told(page: str, pattern: str) -> list[float]:
+    """The numbers that a page tells in a sentence."""
+    found = re.search(pattern, path_of(page).read_text())
+    assert found, f"expected the sentence {pattern}"
+    return [float(number) for number in found.groups()]
+
+
+def test_the_shapes_that_the_page_of_extreme_value_tells_are_those_of_the_index() -> None:
+    least, most = told("extreme_value", r"shapes from (-[\d.]+) to ([\d.]+), the highest in March 2020")
+    windows = [RETURNS[first : first + 1_000] for first in range(0, RETURNS.size - 1_000, 40)]
+    shapes = [fit(excesses_of(pnl)).shape for pnl in windows]
+    assert least <= min(shapes)
+    assert max(shapes) < most
+    assert fit(excesses_of(up_to("2020-03-20"))).shape == pytest.approx(most, abs=0.005)
+
+
+def excesses_of(pnl: np.ndarray) -> np.ndarray:
+    above = -pnl - np.quantile(-pnl, 0.9)
+    return above[above > 0.0]
+
+
+def with_and_without_a_bad_tick(page: str) -> tuple[float, float, float]:
+    """The df before and after a loss a million times the usual one, and how many times the VaR at 99 % it makes."""
+    spoilt = noise(1_000)
+    spoilt[500] = -1e4
+    before, after = (METHODS[page].estimate(pnl, (0.99,)) for pnl in (noise(1_000), spoilt))
+    return before.parameters["df"], after.parameters["df"], (after.var[0] or 0.0) / (before.var[0] or 1.0)
+
+
+def test_what_the_page_of_student_t_says_of_a_bad_tick_is_so() -> None:
+    sentence = r"df falls, from ([\d.]+) to ([\d.]+) in 1,000 observations, and the VaR at 99 % grows by (\d+) %"
+    before, after, growth = with_and_without_a_bad_tick("student_t")
+    assert [round(before, 1), round(after, 1), round(100.0 * (growth - 1.0))] == told("student_t", sentence)
+
+
+def test_what_the_page_of_garch_says_of_a_bad_tick_is_so() -> None:
+    _, after, growth = with_and_without_a_bad_tick("garch")
+    assert told("garch", r"df near ([\d.]+): the VaR at 99 % is about one and a half times") == [
+        pytest.approx(after, abs=0.1)
+    ]
+    assert growth == pytest.approx(1.5, abs=0.05)
 
 
 def test_every_method_is_ok_at_nearly_all_shipped_closes() -> None:
