@@ -60,6 +60,7 @@ class Contributions(Part):
     es: float
     var: float | None
     positions: dict[InstrumentId, Contribution]
+    """Of a book of very many, those whose component ES is the largest in size; ``es`` and ``var`` are sums of all."""
 
 
 class Stressed(Part):
@@ -72,6 +73,8 @@ class Stressed(Part):
     loss_fraction: float | None
     coverage: float | None
     """Share of gross exposure that the scenario says anything about."""
+    proxied: dict[InstrumentId, InstrumentId] = Field(default_factory=dict)
+    """Positions whose prices in a historical window are partly those of another instrument, which is named."""
     worst_period: Period | None = None
     """The worst single period of a historical window."""
     worst_period_loss: float | None = None
@@ -84,6 +87,8 @@ class StressedRisk(Part):
     reason: str | None = None
     first_period: Period | None = None
     last_period: Period | None = None
+    proxied: dict[InstrumentId, InstrumentId] = Field(default_factory=dict)
+    """Positions whose prices in that window are partly those of another instrument, which is named."""
     levels: dict[str, TailRisk]
 
 
@@ -97,7 +102,9 @@ class RiskMeasured(Measured):
     """Positions left out of the scenarios, never scaled up."""
     methods: dict[str, MethodRisk]
     proxied: dict[InstrumentId, InstrumentId] = Field(default_factory=dict)
-    """Positions whose missing history is that of another instrument, which is named."""
+    """Positions whose history, in what methods look back on, is partly that of another instrument, which is named."""
+    stale: tuple[InstrumentId, ...] = ()
+    """Positions at a price or rate that was carried forward; of a closing measurement."""
     averaging: Averaging | None = None
     """Of a closing measurement."""
     horizons: dict[str, dict[str, MethodRisk]] = Field(default_factory=dict)

@@ -249,6 +249,7 @@ class Engine:
             gross=_gross(held.valuation),
             n_obs=book.profit.pnl.size,
             uncovered=book.profit.uncovered,
+            stale=held.valuation.stale,
             methods={name: method_risk(estimate, levels, nav) for name, estimate in estimates.items()},
             proxied=book.proxied,
             averaging=average.averaging(levels, nav),

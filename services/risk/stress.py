@@ -1,5 +1,7 @@
 """Stress scenarios: stretches of the past by name, and shocks that somebody thought of."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Literal, Self
 
 import numpy as np
@@ -9,7 +11,7 @@ from contracts.event import Currency, InstrumentId, Part, Period, Status
 from contracts.market import InstrumentDefined
 from contracts.risk import Stressed
 from services.risk.profit import Bools, Exposed
-from services.risk.tail import fraction_of
+from services.risk.tail import fraction_of, shortfall_of
 from tailstream.fold.market import Market, Scenarios
 from tailstream.quant.arrays import Floats
 from tailstream.quant.scenarios import compound_currency
@@ -82,22 +84,23 @@ class StressBook(Part):
 class Stress:
     """The stress scenarios as returns of the instruments in one base currency at one close, for all books."""
 
-    def __init__(self, book: StressBook, market: Market, row: int, base: str, scenarios: Scenarios) -> None:
+    def __init__(
+        self, book: StressBook, market: Market, row: int, base: str, scenarios: Scenarios, min_coverage: float
+    ) -> None:
         """``scenarios`` are those of the close: their rows are what shocks are applied to."""
         self._rows = scenarios.rows
-        self._stretches: dict[str, Scenarios | None] = {}
-        self._shocks: dict[str, Floats] = {}
+        self._min_coverage = min_coverage
+        self._losses: dict[str, Callable[[Exposed, float | None], Stressed]] = {}
         for scenario in book.scenarios:
             if scenario.window is not None:
-                self._stretches[scenario.name] = _stretch(scenario.window, market, row, base)
+                self._losses[scenario.name] = partial(self._window, _stretch(scenario.window, market, row, base))
             elif scenario.shocks is not None:
-                self._shocks[scenario.name] = _shocked(scenario.shocks, market, row, base, scenarios)
+                shocked = _shocked(scenario.shocks, market, row, base, scenarios)
+                self._losses[scenario.name] = partial(self._shock, shocked)
 
     def of(self, exposed: Exposed, nav: float | None) -> dict[str, Stressed]:
         """What the book would lose under each."""
-        windows = {name: self._window(scenarios, exposed, nav) for name, scenarios in self._stretches.items()}
-        shocks = {name: self._shock(returns, exposed, nav) for name, returns in self._shocks.items()}
-        return windows | shocks
+        return {name: loss(exposed, nav) for name, loss in self._losses.items()}
 
     def _window(self, scenarios: Scenarios | None, exposed: Exposed, nav: float | None) -> Stressed:
         if scenarios is None:
@@ -110,24 +113,31 @@ class Stress:
         held = rows[known]
         over_all = scenarios.cumulative()[held] if scenarios.options else None
         loss, worst, worst_loss = window_loss(exposed.amounts[known], scenarios.returns[held], over_all)
+        coverage = _share(exposed, known)
+        shortfall = shortfall_of(coverage, self._min_coverage)
         return Stressed(
             kind="window",
-            status=Status.OK,
+            status=Status.DEGRADED if shortfall else Status.OK,
+            reason=shortfall,
             loss=loss,
             loss_fraction=fraction_of(loss, nav),
-            coverage=_share(exposed, known),
+            coverage=coverage,
+            proxied={name: scenarios.proxied[name] for name in exposed.names if name in scenarios.proxied},
             worst_period=scenarios.periods[worst],
             worst_period_loss=worst_loss,
         )
 
     def _shock(self, returns: Floats, exposed: Exposed, nav: float | None) -> Stressed:
+        """What shocks say nothing of stays and is no gap; what has no row might have moved with something."""
         rows = exposed.placed(self._rows)
         known = rows >= 0
+        left_out = (*exposed.unpriced, *(name for name, there in zip(exposed.names, known, strict=True) if not there))
         known[known] = ~np.isnan(returns[rows[known]])
         loss = shock_loss(exposed.amounts[known], returns[rows[known]])
         return Stressed(
             kind="shock",
-            status=Status.OK,
+            status=Status.DEGRADED if left_out else Status.OK,
+            reason=f"left out, without a price or a return: {', '.join(left_out)}" if left_out else None,
             loss=loss,
             loss_fraction=fraction_of(loss, nav),
             coverage=_share(exposed, known),

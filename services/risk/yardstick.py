@@ -1,6 +1,5 @@
 """What all books of one base currency are measured against at one close, and how one of them measures up."""
 
-import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -9,6 +8,7 @@ import numpy as np
 from contracts.event import Status
 from contracts.risk import Stressed
 from services.risk.answers import failed, sound_estimate
+from services.risk.contributions import contributions
 from services.risk.methods import Methods
 from services.risk.profit import Exposed, Field, Profit, position_pnl, profit
 from services.risk.simulations import Made
@@ -16,7 +16,6 @@ from services.risk.stress import Stress, StressBook
 from services.risk.tail import Plain, doubted, method_risk, tail_risks
 from services.risk.terms import Terms
 from tailstream.fold.market import Ints, Market
-from tailstream.quant.contribution import component_es, component_var_normal, marginal
 from tailstream.quant.var import Estimate, Fit, FittedMethod, Historical, MarketMethod, Method, Window
 from tailstream.quant.var.estimate import LARGEST
 
@@ -64,7 +63,7 @@ class Yardstick:
             horizon: Field.of(market.horizon_scenarios(row, base, terms.fit_window, horizon), terms.scenarios_min)
             for horizon in terms.horizons
         }
-        self._stress = Stress(stress, market, row, base, self.scenarios)
+        self._stress = Stress(stress, market, row, base, self.scenarios, terms.min_coverage)
 
     def book(self, exposed: Exposed, nav: float | None) -> "Book":
         """One book, to be measured."""
@@ -104,9 +103,8 @@ class Book:
 
     @property
     def proxied(self) -> dict[str, str]:
-        """What is held whose history is partly another's, and whose."""
-        proxied = self._y.scenarios.proxied
-        return {name: proxied[name] for name in self.exposed.names if name in proxied} if proxied else {}
+        """What is held whose history, in what methods look back on, is partly another's, and whose."""
+        return self._held_of({**self._y.wide.proxied, **self._y.scenarios.proxied})
 
     # -- the methods ---------------------------------------------------------------------------------------------
 
@@ -166,27 +164,10 @@ class Book:
         enough = pnl.size >= self._terms.scenarios_min and self.profit.covered.any()
         if not enough or not np.abs(pnl).max() < LARGEST:
             return None
-        field = self._y._fields[Window.SCENARIOS]
-        positions = position_pnl(self.exposed, self._at(field), field, self.profit.covered)
-        es, var = component_es(positions, level), component_var_normal(positions, level)
-        names = [name for name, yes in zip(self.exposed.names, self.profit.covered, strict=True) if yes]
-        amounts = self.exposed.amounts[self.profit.covered]
-        of_var = [None] * len(names) if var is None else var.tolist()
-        parts = zip(names, amounts.tolist(), es.tolist(), marginal(es, amounts).tolist(), of_var, strict=True)
-        return {
-            "level": str(level),
-            "es": float(np.add.reduce(es)),
-            "var": None if var is None else float(np.add.reduce(var)),
-            "positions": {
-                name: {
-                    "exposure": exposure,
-                    "component_es": component,
-                    "marginal_es": None if math.isnan(slope) else slope,
-                    "component_var": share,
-                }
-                for name, exposure, component, slope, share in parts
-            },
-        }
+        field, covered = self._y._fields[Window.SCENARIOS], self.profit.covered
+        of_positions = position_pnl(self.exposed, self._at(field), field, covered)
+        names = [name for name, yes in zip(self.exposed.names, covered, strict=True) if yes]
+        return contributions(names, self.exposed.amounts[covered], of_positions, level)
 
     def stress(self) -> dict[str, Stressed]:
         """Losses under the stress scenarios."""
@@ -204,7 +185,8 @@ class Book:
         seen = self._profit(Field.of(scenarios, few))
         risk = self._plain(Historical(few), seen)
         del risk["parameters"]
-        return risk | {"first_period": era.first, "last_period": era.last}
+        proxied = self._held_of(scenarios.proxied)
+        return risk | {"first_period": era.first, "last_period": era.last, "proxied": proxied}
 
     # -- shared --------------------------------------------------------------------------------------------------
 
@@ -214,6 +196,9 @@ class Book:
 
     def _profit(self, field: Field) -> Profit:
         return profit(self.exposed, self._at(field), field, self._terms.min_coverage)
+
+    def _held_of(self, proxied: Mapping[str, str]) -> dict[str, str]:
+        return {name: proxied[name] for name in self.exposed.names if name in proxied} if proxied else {}
 
     def _at(self, field: Field) -> Ints:
         known = self._placed.get(id(field.rows))
