@@ -26,7 +26,7 @@ _GZIP, _PARQUET = b"\x1f\x8b", b"PAR1"
 
 
 class Row(NamedTuple):
-    """One row as it was read, and where: the cells are text from CSV, values from Parquet."""
+    """One row as it was read, and where: the cells are text from CSV, from Parquet values or None."""
 
     number: int
     cells: Sequence[object]
@@ -127,6 +127,8 @@ def _finite(text: str) -> float:
 
 
 def _content(file: str, name: str) -> bytes:
+    if file == STANDARD_INPUT and sys.stdin is None:
+        raise WrongFile(f"{name}: expected a CSV or Parquet file, was closed")
     try:
         content = sys.stdin.buffer.read() if file == STANDARD_INPUT else Path(file).read_bytes()
         return gzip.decompress(content) if content.startswith(_GZIP) else content
@@ -167,7 +169,7 @@ def _parquet(content: bytes, name: str) -> Sheet:
         raise WrongFile(f"{name}: expected a Parquet file: {error}") from error
     if not isinstance(frame.index, pandas.RangeIndex):
         frame = frame.reset_index()
-    columns = [frame[column].tolist() for column in frame.columns]
+    columns = [column.astype(object).where(column.notna(), None).tolist() for _, column in frame.items()]
     rows = [Row(at, cells) for at, cells in enumerate(zip(*columns, strict=True), start=1)]
     return Sheet(name, tuple(map(str, frame.columns)), rows)
 

@@ -48,6 +48,12 @@ def test_standard_input_is_read_for_a_dash(monkeypatch: pytest.MonkeyPatch) -> N
         read_table("-")
 
 
+def test_a_closed_standard_input_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(WrongFile, match=r"^standard input: expected a CSV or Parquet file, was closed$"):
+        read_table("-")
+
+
 @pytest.mark.parametrize("indexed", [True, False], ids=["dates are the index", "dates are a column"])
 @pytest.mark.parametrize("days", [[date(2020, 1, 2), date(2020, 1, 3)], ["2020-01-02", "2020-01-03"]], ids=str)
 def test_parquet_is_the_same_as_csv(tmp_path: Path, days: list[Any], indexed: bool) -> None:
@@ -68,6 +74,16 @@ def test_parquet_with_timestamps_keeps_them(tmp_path: Path) -> None:
         "2020-01-02T16:00:00+00:00",
         "2020-01-03T16:00:00+00:00",
     ]
+
+
+def test_a_missing_value_in_parquet_is_a_gap_whatever_its_type_and_a_missing_date_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "series.parquet"
+    days = pandas.to_datetime(["2020-01-02", "2020-01-03"])
+    pandas.DataFrame({"Date": days, "A": pandas.array([None, 1], dtype="Int64")}).to_parquet(path)
+    np.testing.assert_array_equal(read_table(str(path)).values, [[np.nan], [1.0]])
+    pandas.DataFrame({"Date": [days[0], pandas.NaT], "A": [1.0, 2.0]}).to_parquet(path)
+    with pytest.raises(WrongFile, match=r"row 2, column 'Date': expected a date such as 2022-12-28, was None$"):
+        read_table(str(path))
 
 
 def test_a_word_in_parquet_is_named_by_its_row_and_column(tmp_path: Path) -> None:
