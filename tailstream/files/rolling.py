@@ -1,13 +1,17 @@
 """Rolling forecasts out of sample: for each period the VaR and ES that the periods before it give."""
 
 import multiprocessing
+import os
 import signal
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from multiprocessing.connection import Connection
 from typing import NamedTuple
 
 import numpy as np
@@ -106,19 +110,38 @@ def _computed(chunks: Sequence[_Chunk], rolling: Rolling, jobs: int) -> Iterator
         yield from ((chunk, _figures(chunk.returns, rolling)) for chunk in chunks)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(jobs, len(chunks)), context, initializer=_leave_interrupts_to_parent) as pool:
-        waiting: dict[Future[_Figures], _Chunk] = {
-            pool.submit(_figures, chunk.returns, rolling): chunk for chunk in chunks
-        }
+    wanted, until = context.Pipe(duplex=False)
+    with ProcessPoolExecutor(min(jobs, len(chunks)), context, initializer=_leave_after, initargs=(wanted,)) as pool:
+        with _interrupts_held():
+            waiting: dict[Future[_Figures], _Chunk] = {
+                pool.submit(_figures, chunk.returns, rolling): chunk for chunk in chunks
+            }
         try:
             for future in as_completed(waiting):
                 yield waiting[future], future.result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+        except BaseException:  # Ctrl-C too: figures that are half done are not waited for
+            until.close()
+            raise
 
 
-def _leave_interrupts_to_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Ctrl-C waits until the end of this; processes that are started meanwhile never get one."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _leave_after(wanted: Connection) -> None:
+    """In a process of the pool: leave at once when the parent has closed its end of a pipe or is gone, however it went."""
+
+    def leave() -> None:
+        wanted.poll(None)
+        os._exit(1)
+
+    threading.Thread(target=leave, daemon=True).start()
 
 
 def _figures(returns: Floats, rolling: Rolling) -> _Figures:

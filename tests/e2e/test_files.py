@@ -3,13 +3,16 @@
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
 
@@ -312,3 +315,28 @@ def test_a_terminal_without_colour_gets_none_and_a_pipe_gets_a_clean_document() 
     answer = subprocess.run(arguments, env=environment, capture_output=True, text=True, timeout=120, check=True)
     assert json.loads(answer.stdout)["series"]["SP500"]["methods"].keys() >= {"historical", "average"}
     assert answer.stderr == ""
+
+
+def forecasting(jobs: int) -> subprocess.Popen[str]:
+    """A backtest of minutes in a group of its own, just started; its output ends when the last of its processes has."""
+    arguments = (TAILSTREAM, "backtest", INDEX, "--jobs", str(jobs))
+    pipe = subprocess.PIPE
+    started = subprocess.Popen(arguments, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
+    deadline = time.monotonic() + 60.0
+    while sum("spawn_main" in " ".join(child.cmdline()) for child in psutil.Process(started.pid).children()) < jobs:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return started
+
+
+def test_an_interrupted_backtest_says_nothing_and_leaves_no_process() -> None:
+    started = forecasting(jobs=2)
+    os.killpg(started.pid, signal.SIGINT)
+    assert started.communicate(timeout=60) == ("", "")
+    assert started.returncode == 130
+
+
+def test_processes_of_a_backtest_that_was_killed_leave_too() -> None:
+    started = forecasting(jobs=2)
+    started.kill()
+    assert started.communicate(timeout=60)[0] == ""
