@@ -181,16 +181,15 @@ class Engine:
     # -- one portfolio -------------------------------------------------------------------------------------------
 
     def _close_of(self, held: Held, found: Found, row: int) -> list[Event]:
-        past = held.past
-        before, actual, static = self._gained(held.portfolio, row)
-        forecast = before if before and past.has_forecast_of(before) else None
-        realised = past.realise(forecast, actual, static) if forecast else False
-        about = self._about(held, row)
+        past, about = held.past, self._about(held, row)
+        actual, static = self._gained(held.portfolio, row)
+        forecast = self._forecast(held, row)
+        realised = forecast is not None and past.realise(forecast, actual.value, static.value)
         backtested = RiskBacktested(
             event_id=event_id(BACKTESTS.name, *self._identity(held, row)),
             forecast_period=forecast,
-            actual_pnl=_pnl(actual, before),
-            hypothetical_pnl=_pnl(static, before),
+            actual_pnl=actual,
+            hypothetical_pnl=static,
             methods=backtests(past, self._tested, self._terms, realised=realised),
             weights=self._weights(past),
             **self._found(held, found, row),
@@ -201,14 +200,19 @@ class Engine:
         past.measured(measured)
         return [backtested, measured]
 
-    def _gained(self, portfolio: PortfolioDefined, row: int) -> tuple[str, float | None, float | None]:
-        """The period of the close before, and actual and hypothetical P&L since."""
-        if row <= self.world.market.first:
-            return "", None, None
-        then, now = self.world.closed(row - 1), self.world.closed(row)
+    def _gained(self, portfolio: PortfolioDefined, row: int) -> tuple[Figure, Figure]:
+        """Actual and hypothetical P&L since the close before."""
+        then, now = self.world.closed(row - 1) if row > self.world.market.first else None, self.world.closed(row)
+        if then is None or not self.world.members(portfolio.portfolio_id, then):
+            nothing = Figure(value=None, status=Status.INSUFFICIENT)
+            return nothing, nothing
         gained = gain(self.world, portfolio, then, now)
-        static = hypothetical(self.world, portfolio, then, now)
-        return self.world.market.point(row - 1).period, gained.pnl if gained else None, static
+        return _pnl(gained.pnl if gained else None), _pnl(hypothetical(self.world, portfolio, then, now))
+
+    def _forecast(self, held: Held, row: int) -> str | None:
+        """The period of the close before, if it has a forecast in the same currency; None where there is none."""
+        before = self.world.market.point(row - 1).period if row > self.world.market.first else ""
+        return before if held.past.has_forecast_of(before, held.portfolio.base_currency) else None
 
     def _found(self, held: Held, found: Found, row: int) -> dict[str, object]:
         """Fits and the worst stretch of the past: the new ones, and the former where none were looked for."""
@@ -318,9 +322,8 @@ def _period(arrival: Arrival) -> str:
     return arrival.event.period  # type: ignore[union-attr, no-any-return]  # whatever it was read as
 
 
-def _pnl(value: float | None, before: str) -> Figure:
-    missing = Status.UNPRICED if before else Status.INSUFFICIENT
-    return Figure(value=value) if value is not None else Figure(value=None, status=missing)
+def _pnl(value: float | None) -> Figure:
+    return Figure(value=value, status=Status.UNPRICED if value is None else Status.OK)
 
 
 def _nav(valuation: Valuation) -> Figure:

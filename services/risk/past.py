@@ -100,9 +100,10 @@ class Past:
 
     # -- what is known -------------------------------------------------------------------------------------------
 
-    def has_forecast_of(self, period: str) -> bool:
-        """Whether the newest forecast is that of the close of ``period``."""
-        return self._forecast is not None and self._forecast.period == period
+    def has_forecast_of(self, period: str, currency: str) -> bool:
+        """Whether the newest forecast is that of the close of ``period``, in that currency."""
+        newest = self._forecast
+        return newest is not None and (newest.period, newest.currency) == (period, currency)
 
     @property
     def var(self) -> Floats:

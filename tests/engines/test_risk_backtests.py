@@ -173,7 +173,37 @@ def test_a_portfolio_that_held_nothing_at_the_close_before_has_no_forecast_to_be
     of.close(A=50.0)
     event = newest(of)
     assert event.forecast_period is None
-    assert (gained(event), outcome(event, "historical", "0.99", "actual").hit) == ((None, None), None)
+    assert (gained(event), statuses(event)) == ((None, None), (Status.INSUFFICIENT,) * 2)
+    assert outcome(event, "historical", "0.99", "actual").hit is None
+
+
+def test_a_portfolio_that_was_closed_for_a_day_is_tested_again_from_its_second_close_on() -> None:
+    of = opened("A")
+    of.close(A=90.0)
+    of.tombstone("a")
+    of.close(A=90.0)
+    of.portfolio("a")
+    of.close(A=95.0)
+    assert (newest(of).forecast_period, statuses(newest(of))) == (None, (Status.INSUFFICIENT,) * 2)
+    of.close(A=96.0)
+    assert (newest(of).forecast_period, gained(newest(of))) == (log.period(3), (10.0, 10.0))
+
+
+def test_a_forecast_in_dollars_is_not_held_against_a_gain_in_euros() -> None:
+    """The book gains 300 euros at the close at which it counts in them: dollars became dearer."""
+    of = Log()
+    of.instruments("A", "fx:EURUSD")
+    of.book("a", {"A": 10.0}, USD=500.0)
+    for price in (90.0, 110.0, 100.0, 100.0):
+        of.close_at({"A": price, "fx:EURUSD": 1.25})
+    of.portfolio("a", base="EUR")
+    of.close_at({"A": 100.0, "fx:EURUSD": 1.0})
+    event = newest(of)
+    assert (event.currency, gained(event), event.forecast_period) == ("EUR", (300.0, 300.0), None)
+    assert outcome(event, "historical", "0.99", "actual").hit is None
+    assert event.methods["historical"].levels["0.99"].observations == 1
+    of.close_at({"A": 90.0, "fx:EURUSD": 1.0})
+    assert newest(of).methods["historical"].levels["0.99"].observations == 2
 
 
 # -- hits and exceptions ---------------------------------------------------------------------------------------------
