@@ -22,7 +22,8 @@ from tailstream.runtime.service import Service
 
 FIGURES = ("nav", "pnl")
 FIGURES_PER_SECOND_MAX = 4.0
-SETTLE_SECONDS_MAX = 90.0
+STALLED_SECONDS_MAX = 60.0
+"""In the end, what was published may take as long as it needs to come through, but something must always come."""
 _LOOK_SECONDS = 0.25
 _RATE_SECONDS = 5.0
 
@@ -180,21 +181,23 @@ class Live:
         return await self._summary([*unfinished, *self._lost])
 
     async def _settle(self, stopping: asyncio.Event, show: Callable[["Live"], None]) -> list[str]:
-        deadline = time.monotonic() + SETTLE_SECONDS_MAX
-        while not await self._is_settled():
+        reached, since = await self._recorded_to(), time.monotonic()
+        while self._closes and reached != self.bus.newest_period:
             if stopping.is_set():
                 return ["interrupted"]
-            if time.monotonic() > deadline:
-                reached = await asyncio.to_thread(recorded_to, self._database, tuple(self.board.rows))
+            if time.monotonic() - since > STALLED_SECONDS_MAX:
                 return [f"history: expected all closes to {self.bus.newest_period}, was at {reached}"]
             self._system.services.tend()
             show(self)
             await asyncio.sleep(_LOOK_SECONDS)
+            before, reached = reached, await self._recorded_to()
+            if reached != before:
+                since = time.monotonic()
         return []
 
-    async def _is_settled(self) -> bool:
-        reached = await asyncio.to_thread(recorded_to, self._database, tuple(self.board.rows))
-        return self._closes == 0 or reached == self.bus.newest_period
+    async def _recorded_to(self) -> str | None:
+        """The last close that stands in history for every portfolio."""
+        return await asyncio.to_thread(recorded_to, self._database, tuple(self.board.rows))
 
     async def _summary(self, unfinished: list[str]) -> Summary:
         portfolios = tuple(sorted(self.board.rows))

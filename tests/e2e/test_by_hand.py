@@ -62,7 +62,7 @@ def test_a_system_is_put_together_by_hand(addresses: Addresses, prefix: str, dat
         done([*replay, "--prepare"], environment)
         done(["limits", "apply", "deploy/limits/demo.yaml", "--seconds", "90"], environment)
         with (
-            running([*replay, "--speed", "2"], environment, tmp_path / "replay"),
+            running(replay, environment, tmp_path / "replay"),
             running(["watch", "firm", "--json"], watching, tmp_path / "watch") as watch,
         ):
             assert kinds_seen(watch) >= UPDATES_WANTED, (tmp_path / "watch").read_text()

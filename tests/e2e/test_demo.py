@@ -107,7 +107,7 @@ def leftovers(record: Record, directory: Path) -> list[str]:
 
 @pytest.mark.slow
 def test_every_service_publishes_for_every_portfolio_and_the_demo_says_so(tmp_path: Path) -> None:
-    with demo(tmp_path, "--seconds", "20", "--speed", "2") as running:
+    with demo(tmp_path, "--seconds", "20") as running:
         record = await_replay(running)
         directory = running.run_directory
         document = running.finish()
@@ -124,7 +124,7 @@ def test_every_service_publishes_for_every_portfolio_and_the_demo_says_so(tmp_pa
 
 @pytest.mark.slow
 def test_a_service_killed_in_the_demo_comes_back_and_nothing_is_lost(tmp_path: Path) -> None:
-    with demo(tmp_path, "--seconds", "25", "--speed", "2") as running:
+    with demo(tmp_path, "--seconds", "25") as running:
         record = await_replay(running)
         (risk,) = [member for member in record.members if member.name == "risk-1"]
         os.kill(risk.identity.pid, signal.SIGKILL)
