@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from numbers import Real
 from operator import le
+from typing import Any
 
 import numpy as np
 
@@ -15,8 +16,6 @@ ROUNDING = 1e-9
 """So little, as a share of the largest figure, may ES lie below VaR, or a figure below that of a lower level."""
 
 STATUSES = frozenset(Status)
-
-Figures = Sequence[float | None]
 
 
 def sound_estimate(answer: Estimate, levels: Sequence[float]) -> Estimate:
@@ -106,7 +105,8 @@ def _is_finite(value: object) -> bool:
     return isinstance(value, (float, Real)) and math.isfinite(value)  # of almost all the first says it, and fast
 
 
-def _expect_order(var: Figures, es: Figures) -> None:
+def _expect_order(var: Sequence[Any], es: Sequence[Any]) -> None:
+    """Of numbers or None; most are in order, which is soon seen."""
     if None not in (*var, *es) and all(map(le, var, es)) and all(map(le, var, var[1:])) and all(map(le, es, es[1:])):
         return
     slack = ROUNDING * max((abs(figure) for figure in (*var, *es) if figure is not None), default=0.0)

@@ -15,6 +15,7 @@ from services.risk.backtests import backtests
 from services.risk.live import LiveBooks
 from services.risk.methods import Methods
 from services.risk.past import Past, fitted_at, told
+from services.risk.pasts import Pasts
 from services.risk.profit import Exposed
 from services.risk.searches import Found, due, run_all
 from services.risk.simulations import Made, Simulations, seed_of
@@ -32,9 +33,6 @@ from tailstream.quant.averaging import members as averaged_members
 from tailstream.quant.averaging import next_weights
 from tailstream.quant.var import Estimate, Method
 
-SLACK_CLOSES = 64
-"""Closes beyond the backtest's window that are remembered, because some of them may have told nothing."""
-
 
 class Held(NamedTuple):
     """A portfolio that holds something at a close, measured against the yardstick of its currency."""
@@ -51,7 +49,10 @@ class Held(NamedTuple):
 
 
 class Engine:
-    """Measures the owned shards' portfolios at each close, and their headline between closes."""
+    """Measures the owned shards' portfolios at each close, and their headline between closes.
+
+    A close is known by its ``row`` in the market, a shard by its partition.
+    """
 
     def __init__(self, world: World, methods: Mapping[str, Method], terms: Terms, stress: StressBook) -> None:
         self.world = world
@@ -62,7 +63,7 @@ class Engine:
         self._tested = (*methods, AVERAGE)
         self._members = averaged_members(methods)
         self._equal_weights = {name: 1.0 / len(self._members) for name in self._members}
-        self._pasts: dict[str, Past] = {}
+        self._pasts = Pasts(world, self._begin, backtest_window=terms.backtest_window, learn=self._learn)
         self._yardsticks: dict[str, tuple[int, Yardstick]] = {}
         self._live = LiveBooks(
             world,
@@ -83,51 +84,18 @@ class Engine:
 
     def enough(self, published: Sequence[Arrival]) -> bool:
         """Whether these outputs reach back over all closes that backtests look at, and one before."""
-        return len({_period(arrival) for arrival in published}) > self._terms.backtest_window + SLACK_CLOSES + 1
+        return self._pasts.enough(published)
 
     def restore(self, partition: int, published: Sequence[Arrival]) -> str | None:
-        """Take the shard's measurements and backtests, oldest first of each kind; return the last period."""
-        self.release(partition)
-        last = None
-        for arrival in sorted(published, key=_in_order):
-            event: Any = arrival.event
-            past = self._past(event.portfolio_id)
-            if arrival.topic == BACKTESTS.name:
-                past.backtested(event)
-                self._learn(event.currency, event.fits)
-            else:
-                past.measured(event)
-                last = event.period
-        return last
+        """Take the shard's measurements and backtests, in any order; return the last period."""
+        return self._pasts.restore(partition, published)
 
     def release(self, partition: int) -> None:
         """Forget the shard's past."""
-        for name in [name for name in self._pasts if self.world.partition_of(name) == partition]:
-            del self._pasts[name]
+        self._pasts.release(partition)
 
-    def _past(self, portfolio_id: str) -> Past:
-        if portfolio_id not in self._pasts:
-            window = self._terms.backtest_window + SLACK_CLOSES
-            self._pasts[portfolio_id] = Past(self._tested, self._members, self._terms.var_levels, window)
-        return self._pasts[portfolio_id]
-
-    def _past_at(self, portfolio_id: str, row: int) -> Past:
-        """The past that the close of ``row`` looks back on.
-
-        There is none of a portfolio that told nothing in all that time, which was closed and comes back: whoever takes
-        over does not read back to what it told before.
-        """
-        oldest = self._oldest(row)
-        if self._past(portfolio_id).told_last <= oldest:
-            del self._pasts[portfolio_id]
-        past = self._past(portfolio_id)
-        past.forget_to(oldest)
-        return past
-
-    def _oldest(self, row: int) -> str:
-        """The period of the last close that backtests at ``row`` do not look at."""
-        first = row - self._terms.backtest_window - SLACK_CLOSES - 1
-        return self.world.market.point(first).period if first >= self.world.market.first else ""
+    def _begin(self, closes: int) -> Past:
+        return Past(self._tested, self._members, self._terms.var_levels, closes)
 
     def _learn(self, base: str, fits: Mapping[str, FittedAt]) -> None:
         for name, fit in fits.items():
@@ -137,13 +105,19 @@ class Engine:
     # -- closes --------------------------------------------------------------------------------------------------
 
     def close(self, partition: int, row: int) -> Steps:
-        """Backtest and measurement of every portfolio of the shard at one close."""
+        """Of every portfolio of the shard that holds something, what came of its last forecast, and the next one."""
         held = yield from self._held(partition, row)
         found = yield self._search(held, row)
         for of_portfolio in held:
-            yield self._close_of(of_portfolio, found[of_portfolio.portfolio_id], row)
+            about, past = self._about(of_portfolio, row), of_portfolio.past
+            backtested = self._backtest(of_portfolio, found[of_portfolio.portfolio_id], row, about)
+            past.conclude(backtested)
+            measured = self._measure(of_portfolio, row, about)
+            past.measured(measured)
+            yield [backtested, measured]
 
     def _held(self, partition: int, row: int) -> Generator[Work[Any], Any, list[Held]]:
+        """The portfolios, each with its book against the yardstick of its currency, and its past."""
         now = self.world.closed(row)
         held: list[Held] = []
         for portfolio in self.world.portfolios(partition, now):
@@ -152,7 +126,7 @@ class Engine:
                 made = yield from self._simulations.at(row, base)
                 valuation = self.world.value(members, base, now)
                 book = self._yardstick(row, base, made).book(Exposed.of(valuation), valuation.nav)
-                held.append(Held(portfolio, members, valuation, book, self._past_at(portfolio.portfolio_id, row)))
+                held.append(Held(portfolio, members, valuation, book, self._pasts.at(portfolio.portfolio_id, row)))
         return held
 
     def _yardstick(self, row: int, base: str, made: Mapping[str, Made]) -> Yardstick:
@@ -180,25 +154,20 @@ class Engine:
 
     # -- one portfolio -------------------------------------------------------------------------------------------
 
-    def _close_of(self, held: Held, found: Found, row: int) -> list[Event]:
-        past, about = held.past, self._about(held, row)
+    def _backtest(self, held: Held, found: Found, row: int, about: Mapping[str, Any]) -> RiskBacktested:
         actual, static = self._gained(held.portfolio, row)
         forecast = self._forecast(held, row)
-        realised = forecast is not None and past.realise(forecast, actual.value, static.value)
-        backtested = RiskBacktested(
+        realised = forecast is not None and held.past.realise(forecast, actual.value, static.value)
+        return RiskBacktested(
             event_id=event_id(BACKTESTS.name, *self._identity(held, row)),
             forecast_period=forecast,
             actual_pnl=actual,
             hypothetical_pnl=static,
-            methods=backtests(past, self._tested, self._terms, realised=realised),
-            weights=self._weights(past),
-            **self._found(held, found, row),
+            methods=backtests(held.past, self._tested, self._terms, realised=realised),
+            weights=self._weights(held.past),
+            **self._newest(held, found, row),
             **about,
         )
-        past.conclude(backtested)
-        measured = self._measure(held, row, about)
-        past.measured(measured)
-        return [backtested, measured]
 
     def _gained(self, portfolio: PortfolioDefined, row: int) -> tuple[Figure, Figure]:
         """Actual and hypothetical P&L since the close before."""
@@ -214,7 +183,7 @@ class Engine:
         before = self.world.market.point(row - 1).period if row > self.world.market.first else ""
         return before if held.past.has_forecast_of(before, held.portfolio.base_currency) else None
 
-    def _found(self, held: Held, found: Found, row: int) -> dict[str, object]:
+    def _newest(self, held: Held, found: Found, row: int) -> dict[str, object]:
         """Fits and the worst stretch of the past: the new ones, and the former where none were looked for."""
         past = held.past
         period = self.world.market.point(row).period
@@ -305,21 +274,12 @@ class Engine:
         row = self.world.opened - 1
         made = yield from self._simulations.at(row, question.currency)
         yardstick = self._yardstick(row, question.currency, made)
-        past = self._past(request.portfolio_id)
+        past = self._pasts.of(request.portfolio_id)
         before, after = (
             yardstick.book(Exposed.of(valuation), valuation.nav) for valuation in (question.before, question.after)
         )
         estimates = [self._estimates(book, past)[0] for book in (before, after)]
         yield [answered(request, question, after.profit, self._terms.var_levels, *estimates)]
-
-
-def _in_order(arrival: Arrival) -> tuple[str, bool]:
-    """By period; of one close the backtest first, because it is of the measurement before."""
-    return _period(arrival), arrival.topic != BACKTESTS.name
-
-
-def _period(arrival: Arrival) -> str:
-    return arrival.event.period  # type: ignore[union-attr, no-any-return]  # whatever it was read as
 
 
 def _pnl(value: float | None) -> Figure:

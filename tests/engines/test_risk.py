@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 
 from contracts.event import Arrival
 from contracts.risk import MethodRisk, RiskMeasured
-from services.risk.engine import SLACK_CLOSES
+from services.risk.pasts import SLACK_CLOSES
 from tailstream.quant.arrays import Floats
 from tailstream.quant.var import Estimate, Window
 from tailstream.runtime.plugins import methods

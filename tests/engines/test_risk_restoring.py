@@ -194,7 +194,7 @@ def test_a_portfolio_that_comes_back_after_long_is_the_same_to_whoever_read_what
     monkeypatch: pytest.MonkeyPatch, closes_away: int
 ) -> None:
     """Its fits, weights and worst stretch are forgotten with the closes that backtests look at: here the last five."""
-    monkeypatch.setattr("services.risk.engine.SLACK_CLOSES", 2)
+    monkeypatch.setattr("services.risk.pasts.SLACK_CLOSES", 2)
     of, came_back = away(closes_away)
     scripted = of_ids(Fitted("scripted", worst)) | log.methods()
     make = partial(log.risk, measured_by=scripted, refit_every=50, stressed_every=50, window=6)
