@@ -1,6 +1,6 @@
 """From holdings to Value at Risk, as it was measured: what was held, what it was exposed to, what it lost when."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +26,8 @@ class Holding(NamedTuple):
     name: str
     quantity: float
     price: float | None
+    currency: str | None
+    """Of the price; None where the instrument is not defined."""
     exposure: float | None
     remark: str = ""
 
@@ -53,6 +55,10 @@ class Tail(NamedTuple):
     mass: float
     """The ES is the mean loss of so many of the worst, the last one counted in part."""
     worst: Sequence[Scenario]
+    var_period: str
+    """The scenario that the VaR is."""
+    var_losses: Mapping[str, float]
+    """What each holding that takes part lost in it, in base currency; their sum is the VaR."""
 
 
 def holdings_of(world: World, row: int, portfolio_id: str, base: str) -> list[Holding]:
@@ -62,7 +68,7 @@ def holdings_of(world: World, row: int, portfolio_id: str, base: str) -> list[Ho
     if not members:
         return []
     book, valuation = world.books.total(members), world.value(members, base, now)
-    held = [*_positions(book, valuation, now), *_money(book, base, now)]
+    held = [*_positions(world, book, valuation, now), *_money(book, base, now)]
     return sorted(held, key=lambda one: (-abs(one.exposure or 0.0), one.name))
 
 
@@ -84,14 +90,16 @@ def tail_of(world: World, row: int, portfolio_id: str, base: str, settings: Risk
     return _tail(seen.pnl, position_pnl(exposed, placed, field, seen.covered), names, periods)
 
 
-def _positions(book: Book, valuation: Valuation, now: Moment) -> list[Holding]:
+def _positions(world: World, book: Book, valuation: Valuation, now: Moment) -> list[Holding]:
     exposures = dict(zip(valuation.instruments, valuation.exposures.tolist(), strict=True))
     stale = set(valuation.stale)
+    terms = {name: world.market.instrument(name) for name, _ in book.positions}
     return [
         Holding(
             name,
             quantity,
             now.prices.of(name)[0],
+            of.currency if (of := terms[name]) is not None else None,
             exposures.get(name),
             "stale" if name in stale else "" if name in exposures else "unpriced",
         )
@@ -102,7 +110,7 @@ def _positions(book: Book, valuation: Valuation, now: Moment) -> list[Holding]:
 def _money(book: Book, base: str, now: Moment) -> list[Holding]:
     found = [(currency, amount, now.prices.fx(base, currency)[0]) for currency, amount in book.cash]
     return [
-        Holding(f"cash:{currency}", amount, rate, None if rate is None else amount * rate)
+        Holding(f"cash:{currency}", amount, rate, base, None if rate is None else amount * rate)
         for currency, amount, rate in found
     ]
 
@@ -118,7 +126,9 @@ def _tail(pnl: Floats, positions: Floats, names: Sequence[str], periods: Sequenc
     rank = cut.whole + 1
     worst = np.argsort(pnl, kind="stable")[: rank + SHOWN_BEYOND_VAR].tolist()
     found = [_scenario(at, place, pnl, positions, names, periods, rank) for place, at in enumerate(worst, start=1)]
-    return Tail(LEVEL, pnl.size, rank, cut.mass, found)
+    at = worst[cut.whole]
+    lost = dict(zip(names, (0.0 - positions[:, at]).tolist(), strict=True))
+    return Tail(LEVEL, pnl.size, rank, cut.mass, found, periods[at], lost)
 
 
 def _scenario(

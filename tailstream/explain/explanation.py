@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from contracts.event import Inputs, Measured
+from contracts.risk import RiskMeasured
 from services.risk.settings import RiskSettings
 from tailstream.explain.chain import Holding, Tail, holdings_of, tail_of
 from tailstream.explain.closes import Altered, altered_before, altered_close
@@ -27,7 +28,7 @@ class Explanation(NamedTuple):
     sources: Sequence[Source]
     holdings: Sequence[Holding]
     tail: Tail | None
-    """Of risk's events."""
+    """Of risk's measurements."""
     differences: Sequence[Difference]
     doubts: Sequence[Doubt]
     altered: Altered | None
@@ -137,6 +138,12 @@ def _book(portfolio_id: str, row: int, world: World, told: dict[str, str]) -> Do
     return Doubt("holdings", f"the book of {period}: expected the hash {told[period][:12]}, was {there[:12]}")
 
 
+def _tail(about: tuple[World, int, str, str], published: Published, settings: ClosingSettings) -> Tail | None:
+    if not isinstance(settings, RiskSettings) or not isinstance(published.event, RiskMeasured):
+        return None
+    return tail_of(*about, settings)
+
+
 def _told(
     published: Published,
     recomputed: Recomputed,
@@ -153,7 +160,7 @@ def _told(
         recomputed=recomputed.event,
         sources=evidence.sources,
         holdings=holdings_of(*about),
-        tail=tail_of(*about, settings) if isinstance(settings, RiskSettings) else None,
+        tail=_tail(about, published, settings),
         differences=differing,
         doubts=doubts,
         altered=altered,

@@ -68,9 +68,8 @@ async def find_as_of(log: LogReader, portfolio_id: str, as_of: datetime) -> Publ
     records = await log.read_until(shard, stop, lambda found: any(one.key == portfolio_id for one in found), first=200)
     own = [record for record in records if record.key == portfolio_id]
     if not own:
-        raise NothingPublished(
-            f"portfolio {portfolio_id}: expected a close on {RISK.name} at or before {as_of.isoformat()}, was none"
-        )
+        at = as_of.isoformat(sep=" ", timespec="seconds")
+        raise NothingPublished(f"portfolio {portfolio_id}: expected a close on {RISK.name} at or before {at}, was none")
     return published(own[-1])
 
 
@@ -85,8 +84,8 @@ def published(record: Record) -> Published:
     event = _measured(record)
     if event.inputs is None or event.period is None:
         raise NotRecomputable(
-            f"event {event.event_id}: expected one of a close, was a live figure; the log does not keep the prices "
-            f"between closes, and what a close is computed from is exact"
+            f"event {event.event_id}: expected one of a close, was a live figure, which cannot be recomputed: the log "
+            f"does not keep the prices between closes"
         )
     return Published(record, event, event.inputs, event.period, BY_OUTPUT[record.topic])
 

@@ -10,9 +10,11 @@ import uuid
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cached_property
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 import pytest
@@ -34,6 +36,7 @@ from tailstream.cli.db import migrate
 from tailstream.cli.explain import app
 from tailstream.fold.work import on_the_spot
 from tailstream.runtime.closing import ClosingEngine, Encoder
+from tailstream.runtime.errors import TailstreamError
 from tailstream.runtime.records import Emission, Shard, placement
 from tailstream.runtime.restore import read_back
 from tailstream.runtime.settings import ServiceSettings
@@ -55,7 +58,12 @@ SHORT = {
     "stressed_window": 50, "stressed_every": 20, "analytics_window": 20,
 }  # fmt: skip
 """Windows that a short story fills."""
-METHODS = ("historical", "age_weighted", "normal", "student_t")
+CHEAP = SHORT | {"var_levels": (0.99,), "horizons": (), "var_methods": ("historical", "age_weighted", "normal")}
+"""What a thousand closes are measured with in seconds."""
+WARM_UP, TRADED, ALONE = 60, 160, 900
+"""Closes: without books, with all books, with one of them."""
+LONG_AGO = -1_001
+"""Of the closes: a thousand came after it."""
 CLEANED_AT_ONCE = {
     "cleanup.policy": "compact", "segment.ms": "100", "min.cleanable.dirty.ratio": "0.0001",
     "min.compaction.lag.ms": "0", "delete.retention.ms": "0",
@@ -78,7 +86,8 @@ class Told:
     @property
     def environment(self) -> dict[str, str]:
         """The windows as the services have them; not the methods, which every event names."""
-        return {f"TAILSTREAM_{name.upper()}": json.dumps(value) for name, value in self.settings.items()}
+        windows = {name: value for name, value in self.settings.items() if name != "var_methods"}
+        return {f"TAILSTREAM_{name.upper()}": json.dumps(value) for name, value in windows.items()}
 
     @cached_property
     def periods(self) -> list[str]:
@@ -105,28 +114,32 @@ def _altered(emission: Emission, period: str, instrument: str) -> Emission:
     return emission._replace(value=close.model_copy(update={"prices": prices}).to_json())
 
 
-def tell(warm_up: int, measured: int, settings: Mapping[str, Any]) -> Told:
-    """``warm_up`` closes without books, then ``measured`` ones with two traded books, their desk and a lone one."""
+def tell(settings: Mapping[str, Any], warm_up: int, traded: int, alone: int = 0) -> Told:
+    """``warm_up`` closes without books, ``traded`` ones with two books, their desk and a lone one, then this alone."""
     history = load_history()
     log = Log(PARTITIONS, None)
     for instrument in instruments(history):
         log.append(INSTRUMENTS, instrument.instrument_id, instrument)
-    for at in range(warm_up + measured):
-        day = FIRST_DAY + at
+    for at, day in enumerate(range(FIRST_DAY, FIRST_DAY + warm_up + traded + alone)):
+        when = closing(history.dates[day])
         if at == warm_up:
             _define(log)
+        if at == warm_up + traded:
+            _empty(log)
         if at >= warm_up and (at - warm_up) % TRADED_EVERY == 0:
-            _trade(log, 1 + (at - warm_up) // TRADED_EVERY, closing(history.dates[day]))
-        prices = priced(history.instruments, history.closes[day])
-        date = history.dates[day]
-        close = PeriodClosed(source="test", period=date.isoformat(), as_of=closing(date), prices=prices, cut=_cut(log))
-        log.append(CLOSES, "test", close)
+            _trade(log, 1 + (at - warm_up) // TRADED_EVERY, when, BOOKS if at < warm_up + traded else LONE)
+        prices, period = priced(history.instruments, history.closes[day]), history.dates[day].isoformat()
+        log.append(CLOSES, "test", PeriodClosed(source="test", period=period, as_of=when, prices=prices, cut=_cut(log)))
     outputs = tuple(_measured(log, settings))
     count = len(log.emissions)
     inputs = tuple(log.emissions)
     _define(log)
-    _trade(log, 10_000, closing(history.dates[FIRST_DAY + warm_up + measured]))
+    _trade(log, 10_000, closing(history.dates[FIRST_DAY + warm_up + traded + alone]), BOOKS)
     return Told(settings, inputs, outputs, tuple(log.emissions[count:]))
+
+
+LONE = ("fund",)
+BOOKS = ("a", "b", *LONE)
 
 
 def _define(log: Log) -> None:
@@ -134,7 +147,7 @@ def _define(log: Log) -> None:
         ("desk", "EUR", None),
         ("a", "USD", "desk"),
         ("b", "EUR", "desk"),
-        ("c", "USD", None),
+        (*LONE, "USD", None),
     ):
         log.append(
             DEFINITIONS,
@@ -144,13 +157,20 @@ def _define(log: Log) -> None:
         )
 
 
-def _trade(log: Log, version: int, when: Any) -> None:
+def _empty(log: Log) -> None:
+    """The desk's books hold nothing from here on, and are measured no more."""
+    for name in ("a", "b"):
+        log.append(HOLDINGS, name, None, name)
+
+
+def _trade(log: Log, version: int, when: datetime, names: Sequence[str]) -> None:
     held = {
         "a": ({"AAPL": 100.0 + version, "KO": 500.0, "XOM": -200.0 * version}, {"USD": 10_000.0, "EUR": 5_000.0}),
         "b": ({"JPM": 300.0, "KO": -50.0 - version}, {"EUR": 20_000.0}),
-        "c": ({"MSFT": 1_000.0, "SP500": 3.0 * version}, {"USD": 1_000.0}),
+        "fund": ({"MSFT": 1_000.0, "SP500": 3.0 * version}, {"USD": 1_000.0}),
     }
-    for name, (positions, cash) in held.items():
+    for name in names:
+        positions, cash = held[name]
         holdings = HoldingsReplaced(
             portfolio_id=name,
             version=version,
@@ -174,7 +194,7 @@ def _cut(log: Log) -> Cut:
 def _measured(log: Log, settings: Mapping[str, Any]) -> Iterator[Emission]:
     engines: tuple[tuple[ClosingEngine, Encoder], ...] = (
         (analytics.make_engine(AnalyticsSettings(**settings), PARTITIONS), encode_analytics),
-        (risk.make_engine(RiskSettings(**settings, var_methods=METHODS), PARTITIONS), encode_risk),
+        (risk.make_engine(RiskSettings(**settings), PARTITIONS), encode_risk),
     )
     for engine, encode in engines:
         world = engine.world
@@ -191,7 +211,7 @@ def _measured(log: Log, settings: Mapping[str, Any]) -> Iterator[Emission]:
 
 @pytest.fixture(scope="module")
 def told() -> Told:
-    return tell(60, 160, SHORT)
+    return tell(CHEAP, WARM_UP, TRADED, ALONE)
 
 
 @pytest.fixture(scope="module")
@@ -215,98 +235,163 @@ async def put(settings: ServiceSettings, told: Told) -> None:
     await publish(settings, told.outputs)
 
 
-def explain(
-    settings: ServiceSettings, told: Told, *arguments: str, **environment: str
-) -> "subprocess.CompletedProcess[str]":
-    """Run ``tailstream explain`` in a fresh process."""
+def environment(settings: ServiceSettings, told: Told, postgres: str | None = None) -> dict[str, str | None]:
+    """The bus and the windows as the services have them; None is not set."""
     bus = {"TAILSTREAM_KAFKA": settings.kafka, "TAILSTREAM_TOPIC_PREFIX": settings.topic_prefix}
-    clean = {name: value for name, value in os.environ.items() if name != "TAILSTREAM_POSTGRES"}
-    return subprocess.run(
-        [TAILSTREAM, "explain", *arguments],
-        env=clean | told.environment | bus | environment,
-        capture_output=True,
-        text=True,
-        timeout=240,
+    return {**told.environment, **bus, "TAILSTREAM_POSTGRES": postgres}
+
+
+class Answer(NamedTuple):
+    """What the command wrote, and its exit code."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    def document(self, code: int) -> dict[str, Any]:
+        assert self.code == code, self.stdout + self.stderr
+        return json.loads(self.stdout)  # type: ignore[no-any-return]
+
+
+def in_a_fresh_process(variables: Mapping[str, str | None], *arguments: str) -> Answer:
+    """Run ``tailstream explain`` as a person does."""
+    wanted = {name: value for name, value in (os.environ | variables).items() if value is not None}
+    ran = subprocess.run(
+        [TAILSTREAM, "explain", *arguments], env=wanted, capture_output=True, text=True, timeout=240, check=False
     )
+    return Answer(ran.returncode, ran.stdout, ran.stderr)
 
 
-def document(answer: "subprocess.CompletedProcess[str]", code: int) -> dict[str, Any]:
-    assert answer.returncode == code, answer.stdout + answer.stderr
-    return json.loads(answer.stdout)  # type: ignore[no-any-return]
+def explain(variables: Mapping[str, str | None], *arguments: str) -> Answer:
+    """The same command in this process, which has imported everything already."""
+    ran = typer.testing.CliRunner().invoke(app, arguments, env=dict(variables))
+    if isinstance(ran.exception, TailstreamError):
+        return Answer(1, ran.stdout, str(ran.exception))
+    assert ran.exception is None or isinstance(ran.exception, SystemExit), ran.exc_info
+    return Answer(ran.exit_code, ran.stdout, ran.stderr)
 
 
 @pytest.mark.parametrize("topic", [RISK, BACKTESTS, VALUATIONS, METRICS], ids=lambda topic: topic.name)
-def test_an_event_of_a_hundred_closes_ago_comes_out_the_same(
+def test_an_event_of_a_thousand_closes_ago_comes_out_the_same(
     on_kafka: ServiceSettings, told: Told, topic: Topic
 ) -> None:
-    event = told.output(topic, "desk", told.periods[-101])
-    found = document(explain(on_kafka, told, str(event.event_id), "--json"), 0)
-    assert found["same"]
-    assert (found["differences"], found["doubts"], found["altered"]) == ([], [], None)
+    event = told.output(topic, "desk", told.periods[LONG_AGO])
+    found = explain(environment(on_kafka, told), str(event.event_id), "--json").document(0)
+    assert (found["same"], found["differences"], found["doubts"], found["altered"]) == (True, [], [], None)
     assert {one["name"] for one in found["holdings"]} == {"AAPL", "KO", "XOM", "JPM", "cash:USD", "cash:EUR"}
+    published = json.loads(event.value or b"")
+    assert {name: found[name] for name in published} == published
 
 
 def test_the_chain_leads_from_holdings_by_dated_scenarios_to_the_published_value_at_risk(
     on_kafka: ServiceSettings, told: Told
 ) -> None:
-    period = told.periods[-50]
-    found = document(explain(on_kafka, told, "a", "--as-of", period, "--json"), 0)
-    event = json.loads(told.output(RISK, "a", period).value or b"")
+    period = told.periods[LONG_AGO]
+    found = explain(environment(on_kafka, told), "desk", "--as-of", period, "--json").document(0)
+    event = json.loads(told.output(RISK, "desk", period).value or b"")
     assert found["event_id"] == event["event_id"]
-    tail = found["tail"]
+    tail, published = found["tail"], event["methods"]["historical"]["levels"]["0.99"]["var"]
     (var,) = [one for one in tail["worst"] if one["is_var"]]
-    assert var["loss"] == event["methods"]["historical"]["levels"]["0.99"]["var"]
+    assert (var["loss"], var["period"]) == (published, tail["var_period"])
     assert (tail["scenarios"], tail["rank"]) == (60, 1)
-    assert all(one["period"] in told.periods[-110:-49] for one in tail["worst"])
-    assert {one["worst"] for one in tail["worst"]} <= {one["name"] for one in found["holdings"]}
-    assert found["contributions"] == event["contributions"]
+    assert all(one["period"] in told.periods[LONG_AGO - 60 : LONG_AGO + 1] for one in tail["worst"])
+    held = {one["name"]: one for one in found["holdings"]}
+    assert sum(one["exposure"] for one in held.values()) == pytest.approx(event["nav"]["value"])
+    assert sum(tail["var_losses"].values()) == pytest.approx(published)
+    assert tail["var_losses"].keys() == held.keys() - {"cash:EUR"}
+    assert {(one["worst"], one["worst_loss"]) for one in tail["worst"] if one["is_var"]} == {
+        max(tail["var_losses"].items(), key=itemgetter(1))
+    }
+    assert {name: held[name]["currency"] for name in ("KO", "cash:USD")} == {"KO": "USD", "cash:USD": "EUR"}
 
 
-def test_people_read_what_each_method_follows_from_and_what_each_position_adds(
+def test_people_read_holdings_then_the_dated_loss_that_is_the_value_at_risk_and_what_each_holding_lost_in_it(
     on_kafka: ServiceSettings, told: Told
 ) -> None:
-    period = told.periods[-50]
-    answer = explain(on_kafka, told, "a", "--as-of", period)
-    assert answer.returncode == 0, answer.stderr
+    period = told.periods[LONG_AGO]
+    answer = explain(environment(on_kafka, told), "desk", "--as-of", period)
+    assert answer.code == 0, answer.stderr
     lines = answer.stdout.splitlines()
     assert lines[-1] == "same to the last bit"
     (var,) = [line for line in lines if line.endswith("│ VaR │")]
-    worst = var.split("│")[2].strip()
+    worst, loss = (cell.strip() for cell in var.split("│")[2:4])
     (historical,) = [line for line in lines if line.startswith("│ historical")]
     assert f"the scenario of {worst}, rank 1 of 60" in historical
-    assert "adds to ES 0.975" in answer.stdout
+    assert historical.split("│")[2].strip() == loss
+    (together,) = [line for line in lines if line.startswith("│ all ")]
+    assert together.split("│")[5].strip() == loss
+    titles = ["Holdings and exposures, in EUR", "Worst of 60 scenarios, in EUR", "By method, at 0.99, in EUR"]
+    assert [next(t for t in titles if line.startswith(t)) for line in lines if line.startswith(tuple(titles))] == titles
+    assert all(len(line) <= 80 for line in lines[: lines.index("By method, at 0.99, in EUR")])
 
 
-@pytest.mark.parametrize("at", [-110, 45], ids=["that_was_measured", "before_the_first_that_was_measured"])
+def test_people_read_the_figures_of_a_backtest_and_of_analytics(on_kafka: ServiceSettings, told: Told) -> None:
+    period = told.periods[LONG_AGO]
+    texts = {
+        topic: explain(environment(on_kafka, told), str(told.output(topic, "a", period).event_id)).stdout
+        for topic in (BACKTESTS, VALUATIONS, METRICS)
+    }
+    backtest = json.loads(told.output(BACKTESTS, "a", period).value or b"")
+    assert f"hypothetical {backtest['hypothetical_pnl']['value']:.4g}" in texts[BACKTESTS].replace(",", "")
+    (normal,) = [line for line in texts[BACKTESTS].splitlines() if line.startswith("│ normal")]
+    level = backtest["methods"]["normal"]["levels"]["0.99"]
+    shown = [cell.strip().split(",")[0] for cell in normal.split("│")[2:5]]
+    assert shown == [
+        str(n) for n in (level["observations"], *(level[k]["exceptions"] for k in ("actual", "hypothetical")))
+    ]
+    assert "scenarios" not in texts[BACKTESTS]
+    nav = json.loads(told.output(VALUATIONS, "a", period).value or b"")["nav"]["value"]
+    assert f"NAV {nav:,.0f}: P&L " in texts[VALUATIONS]
+    assert f" nav {nav:,.0f}, " in texts[METRICS]
+
+
+@pytest.mark.parametrize("at", [LONG_AGO - 9, 45], ids=["that_was_measured", "before_the_first_that_was_measured"])
 async def test_one_price_altered_in_a_copied_log_is_told_with_its_close(
     settings: ServiceSettings, told: Told, at: int
 ) -> None:
     period = told.periods[at]
     await put(settings, told.altered(period, "AMD"))
-    answer = explain(settings, told, "desk", "--as-of", told.periods[-101], "--json")
-    found = document(answer, 1)
+    answer = in_a_fresh_process(environment(settings, told), "desk", "--as-of", told.periods[LONG_AGO], "--json")
+    found = answer.document(1)
     assert (found["altered"]["period"], found["altered"]["offset"]) == (period, told.periods.index(period))
     assert not found["same"]
     assert found["differences"][0]["path"] == "inputs.market"
 
 
 def test_settings_that_are_not_the_services_are_a_reason(on_kafka: ServiceSettings, told: Told) -> None:
-    answer = explain(on_kafka, told, "a", "--as-of", told.periods[-1], "--json", TAILSTREAM_SCENARIO_WINDOW="59")
-    found = document(answer, 1)
+    others = environment(on_kafka, told) | {"TAILSTREAM_SCENARIO_WINDOW": "59"}
+    found = explain(others, "a", "--as-of", told.periods[LONG_AGO], "--json").document(1)
     assert [doubt["input"] for doubt in found["doubts"]] == ["settings"]
     assert found["differences"][0] == {"path": "n_obs", "published": 60, "recomputed": 59}
     assert found["altered"] is None
 
 
+def test_a_time_between_closes_is_of_the_close_before_it_and_one_to_come_of_the_newest(
+    on_kafka: ServiceSettings, told: Told
+) -> None:
+    before, after = told.periods[LONG_AGO], told.periods[LONG_AGO + 1]
+    for at, expected in (
+        (f"{after}T12:00:00Z", before),
+        (f"{after}T22:00:00Z", after),
+        ("2050-01-01", told.periods[-1]),
+    ):
+        portfolio = "fund" if at == "2050-01-01" else "a"
+        assert (
+            explain(environment(on_kafka, told), portfolio, "--as-of", at, "--json").document(0)["period"] == expected
+        )
+
+
 def test_a_portfolio_without_a_close_by_then_and_an_id_of_nobody_are_told_so(
     on_kafka: ServiceSettings, told: Told
 ) -> None:
-    early = explain(on_kafka, told, "a", "--as-of", told.periods[30])
-    assert (early.returncode, early.stdout) == (1, "")
-    assert "portfolio a: expected a close on risk.metrics.v1 at or before" in early.stderr
-    nobody = explain(on_kafka, told, "00000000-0000-0000-0000-000000000000")
-    assert (nobody.returncode, nobody.stdout) == (1, "")
+    early = explain(environment(on_kafka, told), "a", "--as-of", told.periods[30])
+    assert (early.code, early.stdout) == (1, "")
+    said = f"portfolio a: expected a close on risk.metrics.v1 at or before {told.periods[30]} 23:59:59+00:00, was none"
+    assert early.stderr == said
+    nobody = in_a_fresh_process(environment(on_kafka, told), "00000000-0000-0000-0000-000000000000")
+    assert (nobody.code, nobody.stdout) == (1, "")
     assert "event 00000000-0000-0000-0000-000000000000: expected it on one of" in nobody.stderr
+    assert len(nobody.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize(
@@ -362,42 +447,43 @@ def record_holdings(database: str, told: Told) -> None:
     with psycopg.connect(database) as connection:
         for emission in (e for e in told.inputs if e.topic is HOLDINGS):
             partition = placement(HOLDINGS, emission.portfolio_id, PARTITIONS)
-            event = HoldingsReplaced.from_json(emission.value or b"")
+            offset, ends[partition] = ends[partition], ends[partition] + 1
+            if emission.value is None:
+                continue
+            event = HoldingsReplaced.from_json(emission.value)
             connection.execute(
                 "insert into history.holdings values (%s, %s, %s, %s, %s, %s)",
-                [event.portfolio_id, event.version, event.effective_at, event.external_flow, ends[partition],
-                 (emission.value or b"").decode()],
+                [event.portfolio_id, event.version, event.effective_at, event.external_flow, offset,
+                 emission.value.decode()],
             )  # fmt: skip
-            ends[partition] += 1
 
 
-async def test_after_compaction_the_books_come_from_postgresql_and_without_it_that_is_what_is_missing(
+async def test_after_compaction_an_event_of_a_thousand_closes_ago_comes_out_the_same_with_what_postgresql_keeps(
     settings: ServiceSettings, told: Told, database: str
 ) -> None:
     await put(settings, told)
     record_holdings(database, told)
     await compact(settings, told, HOLDINGS, DEFINITIONS)
-    event = told.output(RISK, "desk", told.periods[-100])
-    found = document(explain(settings, told, str(event.event_id), "--json", TAILSTREAM_POSTGRES=database), 0)
-    assert found["same"]
+    event = told.output(RISK, "desk", told.periods[LONG_AGO])
+    answer = in_a_fresh_process(environment(settings, told, database), str(event.event_id), "--json")
+    found = answer.document(0)
+    assert (found["same"], found["period"]) == (True, told.periods[LONG_AGO])
     assert ["PostgreSQL" in one["read_from"] for one in found["sources"] if one["input"] == "holdings"] == [False, True]
     assert [doubt["input"] for doubt in found["doubts"]] == ["definitions"]
-    missing = document(explain(settings, told, str(event.event_id), "--json"), 1)
+    missing = in_a_fresh_process(environment(settings, told), str(event.event_id), "--json").document(1)
     assert not missing["same"]
     said = " ".join(doubt["reason"] for doubt in missing["doubts"] if doubt["input"] == "holdings")
     assert "TAILSTREAM_POSTGRES does not say where the recorder keeps every version" in said
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
-async def test_an_event_of_a_thousand_closes_ago_comes_out_the_same_after_compaction_with_windows_as_delivered(
-    settings: ServiceSettings, database: str
+async def test_figures_of_every_delivered_method_come_out_the_same_from_fits_on_the_log_with_windows_as_delivered(
+    settings: ServiceSettings,
 ) -> None:
-    told = tell(300, 1_400, {})
+    told = tell({}, 1_000, 30)
     await put(settings, told)
-    record_holdings(database, told)
-    await compact(settings, told, HOLDINGS)
-    for topic in (RISK, BACKTESTS, VALUATIONS):
-        event = told.output(topic, "desk", told.periods[-1_001])
-        found = document(explain(settings, told, str(event.event_id), "--json", TAILSTREAM_POSTGRES=database), 0)
-        assert (found["same"], found["period"]) == (True, told.periods[-1_001])
+    event = told.output(RISK, "desk", told.periods[-2])
+    found = in_a_fresh_process(environment(settings, told), str(event.event_id), "--json").document(0)
+    assert found["same"]
+    assert {name: risk["status"] for name, risk in found["methods"].items()} == dict.fromkeys(found["methods"], "ok")
+    assert {"historical", "garch", "copula", "filtered", "average"} <= found["methods"].keys()
