@@ -67,13 +67,14 @@ def backtest(
         _answer(_of_hits(source, of_hits), [of_hits], {}, as_json)
         return
     rolling = Rolling(methods_of(method), levels_of(level), window, refit_every)
-    made = _forecasts([as_series(each) for each in find(source).each], rolling, jobs or os.cpu_count() or 1)
+    found = find(source)
+    made = _forecasts([as_series(each) for each in found.each], rolling, jobs or os.cpu_count() or 1)
     tested = {each.name: verdicts(each, rolling.levels) for each in made}
-    _answer(tested, rolling.levels, {each.name: each.reasons for each in made}, as_json)
+    _answer(tested, rolling.levels, {each.name: each.reasons for each in made}, as_json, found.in_money)
     if picture:
         from tailstream.files.pictures.band import draw_backtests  # a second that only a picture is worth
 
-        draw_backtests(picture, made, rolling.levels)
+        draw_backtests(picture, made, rolling.levels, found.in_money)
 
 
 def _forecasts(series: Sequence[Series], rolling: Rolling, jobs: int) -> list[Forecasts]:
@@ -109,14 +110,18 @@ def _one(levels: Sequence[float] | None) -> float:
 
 
 def _answer(
-    tested: Mapping[str, Verdicts], levels: Sequence[float], reasons: Mapping[str, Reasons], as_json: bool
+    tested: Mapping[str, Verdicts],
+    levels: Sequence[float],
+    reasons: Mapping[str, Reasons],
+    as_json: bool,
+    in_money: bool = False,
 ) -> None:
     if as_json:
         series = {name: _document(each, levels, reasons.get(name, {})) for name, each in tested.items()}
         print_document({"series": series})
         return
     for name, each in tested.items():
-        title = f"{name}: {_periods(each)} periods"
+        title = f"{name}: {_periods(each)} periods" + (", P&L in money" if in_money else "")
         print_figures(title, COLUMNS, _rows(each, levels), (0, len(COLUMNS) - 1), LEGEND)
         for method, why in reasons.get(name, {}).items():
             for reason, periods in why.most_common():

@@ -7,7 +7,9 @@ from typing import Annotated, Any
 import typer
 
 from tailstream.cli.answers import Json, print_document
-from tailstream.cli.series import Files, KindOption, Last, Plot, Positions, Source, find, png, print_figures
+from tailstream.cli.series import Files, Found, KindOption, Last, Plot, Positions, Source, find, png, print_figures
+from tailstream.files.errors import WrongFile
+from tailstream.files.holdings import Portfolio
 from tailstream.files.notation import metric, percent
 from tailstream.files.performance import TRADING_DAYS, DatedDrawdown, Performance, Yardstick, performance_of
 from tailstream.files.risk import as_series
@@ -37,6 +39,7 @@ def metrics(
     _expect_rates(risk_free, mar, periods_per_year)
     found = find(Source(files, kind, last, positions))
     by = Yardstick(risk_free, mar, periods_per_year, _named(benchmark, found.columns))
+    _expect_worth(found, positions)
     measured = [performance_of(as_series(each), by) for each in found.each]
     if as_json:
         print_document({"series": {each.series.name: _document(each) for each in measured}})
@@ -55,6 +58,15 @@ def _expect_rates(risk_free: float, mar: float, periods_per_year: float) -> None
     if not 1.0 <= periods_per_year <= 1e6:
         hint = "--periods-per-year"
         raise typer.BadParameter(f"expected how many periods a year has, was {periods_per_year:g}", param_hint=hint)
+
+
+def _expect_worth(found: Found, positions: str | None) -> None:
+    """Refuse holdings worth 0 or less. Raises WrongFile: a return is a fraction of what is held."""
+    for each in found.each:
+        if isinstance(each, Portfolio) and each.in_money:
+            raise WrongFile(
+                f"{positions}: expected holdings worth more than 0, for returns to be of; were worth {each.value:,.2f}"
+            )
 
 
 def _named(benchmark: str | None, series: Sequence[Series]) -> Series | None:

@@ -1,5 +1,6 @@
 """What the commands on files have in common: which files, what their numbers are, which methods and levels."""
 
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -27,9 +28,7 @@ GAP, LEGEND_COLUMNS = 2, 100
 
 Files = Annotated[
     list[str],
-    typer.Argument(
-        metavar="FILES...", help="CSV or Parquet: dates in the first column, then series. - is standard input."
-    ),
+    typer.Argument(metavar="FILE", help="CSV or Parquet: dates in the first column, then series. - is standard input."),
 ]
 KindOption = Annotated[Kind | None, typer.Option("--kind", help="What the numbers are, where that is not clear.")]
 Last = Annotated[int | None, typer.Option(min=1, help="Take the newest so many periods.")]
@@ -57,6 +56,11 @@ class Found(NamedTuple):
     kind: Kind
     each: Sequence[Series | Portfolio]
     columns: Sequence[Series]
+
+    @property
+    def in_money(self) -> bool:
+        """Whether P&L is told in money and not in fractions."""
+        return any(isinstance(each, Portfolio) and each.in_money for each in self.each)
 
 
 def find(source: Source, horizon: int = 1) -> Found:
@@ -118,7 +122,7 @@ def _newest(tables: Sequence[Table]) -> datetime:
 def _once(files: Sequence[str]) -> Sequence[str]:
     for file in files:
         if files.count(file) > 1:
-            raise typer.BadParameter(f"expected every file once, {file} is there twice", param_hint="FILES")
+            raise typer.BadParameter(f"expected every file once, {file} is there twice", param_hint="FILE")
     return files
 
 
@@ -152,21 +156,28 @@ def levels_of(told: Sequence[float] | None) -> tuple[float, ...]:
 
 
 def methods_of(told: Sequence[str] | None) -> dict[str, Method]:
-    """The methods asked for, by id in publishing order; every one for ``all`` and where nothing was asked for."""
-    if not told or ALL in told:
-        return dict(plugins.methods(MINIMUM_OBSERVATIONS))
+    """The methods asked for, by id in publishing order; ``all`` is every one, and so is nothing asked for."""
+    named = [name for name in told or () if name != ALL]
     try:
-        return dict(plugins.methods(MINIMUM_OBSERVATIONS, told))
+        every = plugins.methods(MINIMUM_OBSERVATIONS) if not told or ALL in told else ()
+        return dict(plugins.methods(MINIMUM_OBSERVATIONS, [*every, *named]))
     except ConfigurationError as error:
         raise typer.BadParameter(str(error), param_hint="--method") from None
 
 
 def png(path: Path | None) -> Path | None:
-    """A picture's path. Raises typer.BadParameter when it does not end in .png, or in a folder that is not there."""
-    if path is not None and path.suffix.lower() != ".png":
-        raise typer.BadParameter(f"expected a name that ends in .png, was {path}", param_hint="--plot")
-    if path is not None and not path.parent.is_dir():
+    """A picture's path, before anything is measured for it.
+
+    Raises typer.BadParameter when it does not end in .png, or in a folder that is not there or cannot be written to.
+    """
+    if path is None:
+        return None
+    if path.suffix.lower() != ".png" or path.is_dir():
+        raise typer.BadParameter(f"expected a file whose name ends in .png, was {path}", param_hint="--plot")
+    if not path.parent.is_dir():
         raise typer.BadParameter(f"expected an existing folder, was {path.parent}", param_hint="--plot")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise typer.BadParameter(f"expected a file that can be written, was {path}", param_hint="--plot")
     return path
 
 

@@ -30,6 +30,7 @@ from tailstream.files.table import label
 from tailstream.quant.var import Estimate
 
 app = typer.Typer(add_completion=False)
+GAIN = "A loss below 0 is a gain."
 
 
 class Horizon(NamedTuple):
@@ -88,7 +89,7 @@ def var(
     if picture:
         from tailstream.files.pictures.distribution import draw_risks  # a second that only a picture is worth
 
-        draw_risks(picture, risks, levels.each)
+        draw_risks(picture, {_heading(found, over, risk): risk for risk in risks}, levels.each)
 
 
 def _contributions(found: Found, levels: Levels) -> Contributions:
@@ -138,17 +139,28 @@ def _method(estimate: Estimate, levels: Sequence[float]) -> dict[str, Any]:
 def _print(found: Found, over: Horizon, risks: Sequence[Risk], levels: Sequence[float]) -> None:
     columns, words = ["method", *(f"{100 * level:g} %\nVaR / ES" for level in levels), "status"], (0, len(levels) + 1)
     for risk in risks:
-        title = f"{risk.name}, as of {label(found.as_of)}: {risk.pnl.size} scenarios of {over}; figures in %"
-        print_figures(title, columns, _rows(risk.estimates, hundredths), words)
+        if risk.in_fractions:
+            title = f"{_heading(found, over, risk)}; losses in %"
+            print_figures(title, columns, _rows(risk.estimates, hundredths), words, _legend(risk.estimates))
         if risk.money:
-            title = f"{risk.name}, worth {amount(risk.money.value)}: in money"
-            print_figures(title, columns, _rows(risk.money.estimates, amount), words)
+            title = f"{_heading(found, over, risk)}; losses in money, of {amount(risk.money.value)}"
+            print_figures(title, columns, _rows(risk.money.estimates, amount), words, _legend(risk.money.estimates))
+
+
+def _heading(found: Found, over: Horizon, risk: Risk) -> str:
+    return f"{risk.name}, as of {label(found.as_of)}: {risk.pnl.size} scenarios of {over}"
+
+
+def _legend(estimates: Mapping[str, Estimate]) -> str:
+    """What a figure below 0 is, where there is one."""
+    figures = [figure for estimate in estimates.values() for figure in (*estimate.var, *estimate.es)]
+    return GAIN if any(figure is not None and figure < 0.0 for figure in figures) else ""
 
 
 def _rows(estimates: Mapping[str, Estimate], show: Callable[[float | None], str]) -> Iterator[list[str]]:
     for name, estimate in estimates.items():
         cells = [f"{show(var)} / {show(es)}" for var, es in zip(estimate.var, estimate.es, strict=True)]
-        yield [name, *cells, estimate.reason or estimate.status]
+        yield [name, *cells, f"{estimate.status}: {estimate.reason}" if estimate.reason else estimate.status]
 
 
 def _print_contributions(parts: Contributions) -> None:

@@ -37,6 +37,16 @@ class Portfolio:
         return float(np.add.reduce(self.exposures))
 
     @property
+    def in_money(self) -> bool:
+        """Whether P&L can be told in money alone: holdings worth 0 or less are nothing that it is a fraction of."""
+        return self.value <= 0.0
+
+    @property
+    def unit(self) -> float:
+        """What P&L is divided by: the value of the holdings, or 1 of money."""
+        return 1.0 if self.in_money else self.value
+
+    @property
     def pnl(self) -> Floats:
         """What the current holdings would have gained in each period (S,), in money."""
         return scenario_pnl(self.exposures, self.returns)
@@ -48,14 +58,16 @@ def read_positions(file: str) -> dict[str, float]:
     Raises
     ------
     WrongFile
-        Naming the row: an instrument that is there twice, a quantity that is no number.
+        Naming the row: an instrument without a name or there twice, a quantity that is no number.
     """
     sheet = read_sheet(file)
     if tuple(column.lower() for column in sheet.columns) != COLUMNS:
         raise WrongFile(f"{sheet.name}: expected the columns {', '.join(COLUMNS)}, found {', '.join(sheet.columns)}")
     quantities: dict[str, float] = {}
     for row in sheet.rows:
-        instrument = str(row.cells[0]).strip()
+        instrument = "" if row.cells[0] is None else str(row.cells[0]).strip()
+        if not instrument:
+            raise WrongFile(f"{sheet.name}: row {row.number}: expected the name of an instrument, was empty")
         if instrument in quantities:
             raise WrongFile(
                 f"{sheet.name}: row {row.number}: expected every instrument once, {instrument} is there twice"
@@ -89,7 +101,8 @@ def portfolio_of(table: Table, quantities: Mapping[str, float], last: int | None
 
 def _column(table: Table, instrument: str) -> int:
     if instrument not in table.columns:
-        raise WrongFile(f"{table.name}: expected a column of prices of {instrument}, which is held; found none")
+        columns = ", ".join(table.columns)
+        raise WrongFile(f"{table.name}: expected a column of prices of {instrument}, which is held; found {columns}")
     column = table.columns.index(instrument)
     if math.isnan(table.values[-1, column]):
         last = label(table.dates[-1])

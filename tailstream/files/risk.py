@@ -39,6 +39,7 @@ class Money:
 class Risk:
     """What each method says of one series or portfolio, as fractions; `pnl` (n,), fractions too, is what it looked at.
 
+    Both are scaled by the square root of time where that was asked for.
     A portfolio that is worth 0 or less has money figures alone: its estimates are `ruined`, its `pnl` is money.
     """
 
@@ -46,6 +47,11 @@ class Risk:
     pnl: Floats
     estimates: Mapping[str, Estimate]
     money: Money | None = None
+
+    @property
+    def in_fractions(self) -> bool:
+        """Whether there is something that a loss is a fraction of."""
+        return self.money is None or self.money.value > 0.0
 
 
 def as_series(what: Series | Portfolio) -> Series:
@@ -55,8 +61,7 @@ def as_series(what: Series | Portfolio) -> Series:
     """
     if isinstance(what, Series):
         return what
-    unit = what.value if what.value > 0.0 else 1.0
-    return Series(PORTFOLIO, what.start, what.dates, scenario_pnl(what.exposures / unit, what.returns))
+    return Series(PORTFOLIO, what.start, what.dates, scenario_pnl(what.exposures / what.unit, what.returns))
 
 
 def risk_of(what: Series | Portfolio, methods: Mapping[str, Method], levels: Levels) -> Risk:
@@ -73,24 +78,25 @@ def _of_series(series: Series, methods: Mapping[str, Method], levels: Levels) ->
         for name, method in methods.items()
     }
     each |= _average(methods, each, levels.each)
-    return Risk(series.name, series.returns, _scaled(each, math.sqrt(levels.periods)))
+    root = math.sqrt(levels.periods)
+    return Risk(series.name, root * series.returns, _scaled(each, root))
 
 
 def _of_portfolio(portfolio: Portfolio, methods: Mapping[str, Method], levels: Levels) -> Risk:
     """In units of what it is worth where that is more than nothing, so that fitted parameters are fractions too."""
     worth = portfolio.value
-    unit = worth if worth > 0.0 else 1.0
-    weights = portfolio.exposures / unit
+    weights = portfolio.exposures / portfolio.unit
     each = {
         name: estimated(partial(_of_positions, weights, portfolio.returns, method, levels.each), levels.each)
         for name, method in methods.items()
     }
     each |= _average(methods, each, levels.each)
-    estimates = _scaled(each, math.sqrt(levels.periods))
-    money = Money(worth, _scaled(estimates, unit))
-    if worth <= 0.0:
+    root = math.sqrt(levels.periods)
+    estimates = _scaled(each, root)
+    money = Money(worth, _scaled(estimates, portfolio.unit))
+    if portfolio.in_money:
         estimates = {name: _ruined(estimate, worth, levels.each) for name, estimate in estimates.items()}
-    return Risk(PORTFOLIO, scenario_pnl(weights, portfolio.returns), estimates, money)
+    return Risk(PORTFOLIO, root * scenario_pnl(weights, portfolio.returns), estimates, money)
 
 
 def _of_positions(exposures: Floats, returns: Floats, method: Method, levels: Sequence[float]) -> Estimate:

@@ -135,7 +135,7 @@ def _interrupts_held() -> Iterator[None]:
 
 
 def _leave_after(wanted: Connection) -> None:
-    """In a process of the pool: leave at once when the parent has closed its end of a pipe or is gone, however it went."""
+    """In a process of the pool: leave at once when the parent has closed its end of a pipe, or is gone."""
 
     def leave() -> None:
         wanted.poll(None)

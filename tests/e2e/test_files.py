@@ -151,8 +151,36 @@ def test_a_dash_reads_standard_input(run: Run, returns: str, command: str) -> No
 
 def test_people_get_a_table_with_its_reasons(run: Run, returns: str) -> None:
     told = run("var", returns, *CLOSED_FORM, "--last", "100")
-    assert "A, as of 2021-09-26: 100 scenarios of 1 period; figures in %" in told.stdout
-    assert "needs 250 observations, has 100" in told.stdout
+    assert "A, as of 2021-09-26: 100 scenarios of 1 period; losses in %" in told.stdout
+    assert "insufficient: needs 250 observations, has 100" in told.stdout
+    assert "gain" not in told.stdout
+
+
+def test_a_negative_var_is_labelled_as_a_gain(run: Run, returns: str) -> None:
+    told = run("var", returns, *CLOSED_FORM, "--level", "0.2")
+    assert "\nA loss below 0 is a gain.\n" in told.stdout
+
+
+def test_a_method_named_beside_all_is_added_and_an_unknown_one_is_refused(run: Run, returns: str) -> None:
+    arguments = ("var", returns, "--last", "100", "--method", "all", "--json", "--method")
+    assert "monte_carlo_t" in run(*arguments, "monte_carlo_t").document["series"]["A"]["methods"]
+    assert run(*arguments, "crystal_ball").code == 2
+
+
+@pytest.fixture
+def shorts(tmp_path: Path) -> str:
+    return csv(tmp_path / "shorts.csv", ("instrument", "quantity"), ("AAPL", 100), ("XOM", -500))
+
+
+def test_holdings_worth_less_than_nothing_have_figures_in_money_and_no_returns(run: Run, shorts: str) -> None:
+    held = (STOCKS, "--positions", shorts, "--last", "600")
+    told = run("var", *held, *CLOSED_FORM)
+    assert "losses in money, of -" in told.stdout
+    assert "losses in %" not in told.stdout
+    assert ": 100 periods, P&L in money" in run("backtest", *held, "--jobs", "1", *CLOSED_FORM).stdout
+    refused = run("metrics", *held)
+    assert (refused.code, refused.stdout) == (1, "")
+    assert refused.stderr.startswith(f"error: {shorts}: expected holdings worth more than 0")
 
 
 def test_a_table_that_is_too_wide_goes_on_below_and_loses_no_figure(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -268,8 +296,8 @@ def test_a_picture_of_what_cannot_be_measured_is_drawn_all_the_same(run: Run, tm
         (("var", INDEX, "--contributions"), "--contributions"),
         (("var", INDEX, "--plot", "picture.pdf"), "--plot"),
         (("var", INDEX, "--plot", "nowhere/picture.png"), "--plot"),
-        (("var", INDEX, INDEX), "FILES"),
-        (("var", INDEX, "--kind", "returns", "--positions", INDEX), "FILES"),
+        (("var", INDEX, INDEX), "FILE"),
+        (("var", INDEX, "--kind", "returns", "--positions", INDEX), "FILE"),
         (("var", INDEX, "--kind", "returns", "--positions", STOCKS), "--kind"),
         (("backtest", INDEX, "--window", "249"), "--window"),
         (("backtest", INDEX, "--window", "8312"), "--window"),
@@ -290,6 +318,13 @@ def test_a_wrong_option_is_named_and_exits_with_2(run: Run, arguments: tuple[str
     answer = run(*arguments)
     assert (answer.code, answer.stdout) == (2, "")
     assert option in answer.stderr
+
+
+def test_a_picture_that_cannot_be_written_is_refused_before_anything_is_measured(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "folder.png").mkdir()
+    answer = run("backtest", INDEX, "--plot", str(tmp_path / "folder.png"))
+    assert (answer.code, answer.stdout) == (2, "")
+    assert "--plot" in answer.stderr
 
 
 def test_what_is_not_clear_is_asked_for_and_not_guessed(run: Run, tmp_path: Path) -> None:

@@ -47,9 +47,10 @@ def test_longer_scenarios_are_compounded_by_instrument(write: Write) -> None:
         (["A,1", "A,2"], r"positions\.csv: row 3: expected every instrument once, A is there twice"),
         (["A,x"], r"positions\.csv: row 2, column 'quantity': expected a finite number, was 'x'"),
         (["A,"], r"positions\.csv: row 2, column 'quantity': expected a finite number, was ''"),
+        ([" ,1"], r"positions\.csv: row 2: expected the name of an instrument, was empty"),
         (["A,inf"], r"positions\.csv: row 2, column 'quantity': expected a finite number, was 'inf'"),
         (["A,0"], r"positions\.csv: expected a quantity other than 0"),
-        (["D,1"], r"series\.csv: expected a column of prices of D, which is held"),
+        (["D,1"], r"series\.csv: expected a column of prices of D, which is held; found A, B, C"),
     ],
     ids=str,
 )

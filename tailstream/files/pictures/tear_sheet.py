@@ -9,10 +9,11 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import LogFormatter
 from matplotlib.typing import HashableList
 
-from tailstream.files.notation import metric
+from tailstream.files.notation import metric, percent
 from tailstream.files.performance import Performance, Yardstick, together
 from tailstream.files.pictures.canvas import BODY, GRID, IN_PERCENT, LOSS, WIDTH_INCHES, draw_histogram, save
 from tailstream.files.series import Series
+from tailstream.files.table import label
 from tailstream.quant.drawdown import underwater
 from tailstream.quant.returns import compounding_refused, wealth
 
@@ -40,17 +41,24 @@ def draw_performance(path: Path, measured: Sequence[Performance], by: Yardstick)
 
 def _draw_sheet(sheet: SubFigure, measured: Performance, by: Yardstick) -> None:
     series = measured.series
-    sheet.suptitle(f"{series.name}: {series.returns.size} periods", x=0.01, ha="left")
+    sheet.suptitle(_title(series), x=0.01, ha="left")
     panels = sheet.subplot_mosaic(_LAYOUT, width_ratios=(3, 1), height_ratios=(3, 2, 2, 2))
     if compounding_refused(series.returns) is None:
         _draw_wealth(panels["wealth"], series, by)
         _draw_drawdown(panels["drawdown"], series)
     _draw_volatility(panels["volatility"], series, by)
-    draw_histogram(panels["shape"], series.returns)
+    draw_histogram(panels["shape"], series.returns, percent)
     panels["shape"].xaxis.set_major_formatter(IN_PERCENT)
     _write_metrics(panels["words"], measured)
     for name, title in _TITLES.items():
         panels[name].set_title(title, loc="left", fontsize="medium")
+    for name in ("drawdown", "volatility"):
+        panels[name].sharex(panels["wealth"])
+
+
+def _title(series: Series) -> str:
+    dates = f", {label(series.dates[0])} to {label(series.dates[-1])}" if series.dates else ""
+    return f"{series.name}: {series.returns.size} periods{dates}"
 
 
 def _draw_wealth(axes: Axes, series: Series, by: Yardstick) -> None:
