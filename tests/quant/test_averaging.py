@@ -11,7 +11,7 @@ from tailstream.quant import averaging
 from tailstream.quant.averaging import Average, average, members, next_weights
 from tailstream.quant.backtest import fz0_loss
 from tailstream.quant.var import MINIMUM_OBSERVATIONS, Historical, Normal
-from tailstream.runtime.plugins import methods
+from tailstream.runtime.plugins import OWN, methods
 
 from .cases import LEVELS
 
@@ -319,6 +319,12 @@ def test_shapes_that_do_not_go_together_are_named(shapes: tuple[tuple[int, ...],
 
 def test_noise_around_a_member_is_none() -> None:
     assert members({"historical": Historical(), "around": Around(), "normal": Normal()}) == ("historical", "normal")
+
+
+def test_of_our_methods_none_is_averaged_that_is_noise_around_or_nested_in_another() -> None:
+    """The naive fault: Monte Carlo counts the normal twice, the Gaussian copula the t copula."""
+    outside = {"monte_carlo", "monte_carlo_t", "copula_gaussian"}
+    assert members(methods(MINIMUM_OBSERVATIONS, OWN)) == tuple(name for name in OWN if name not in outside)
 
 
 def test_the_average_is_never_a_member_of_itself() -> None:

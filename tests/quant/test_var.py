@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tailstream.quant.var import AgeWeighted, Historical, Method, Normal
+from tailstream.quant.var import AgeWeighted, Estimate, Fit, Historical, Method, Normal, Simulation
 from tailstream.quant.var.age_weighted import age_weights
 from tailstream.quant.var.historical import historical_live
 from tailstream.quant.var.normal import normal_multiples
@@ -230,6 +230,14 @@ def test_figures_scale_with_the_position_and_fall_by_a_certain_gain(
     rounding = 1e-9 * (float(np.abs(pnl).max()) * factor + abs(shift) + 1e-3)
     for before, after in zip(plain.var + plain.es, changed.var + changed.es, strict=True):
         assert after == pytest.approx((before or 0.0) * factor - shift, abs=rounding)
+
+
+def test_figures_and_parameters_that_numpy_made_become_plain_numbers() -> None:
+    made = np.array([0.5, -0.0])
+    estimate = Estimate.of({"sigma": made[0]}, made, [*made[:1], None])
+    assert repr(estimate[2:]) == "({'sigma': 0.5}, (0.5, 0.0), (0.5, None))"
+    for shape in (Fit.of({"df": made[0]}), Simulation.of({"df": made[0]}, np.ones((1, 2)))):
+        assert type(shape.parameters["df"]) is float
 
 
 # whole books at once

@@ -38,8 +38,8 @@ class Estimate(NamedTuple):
         es: Sequence[float | None],
         reason: str | None = None,
     ) -> "Estimate":
-        """An estimate that came off; minus zero becomes zero."""
-        return cls("ok", reason, parameters, _without_minus_zero(var), _without_minus_zero(es))
+        """An estimate that came off. Numbers of numpy become plain ones, and minus zero becomes zero."""
+        return cls("ok", reason, _plain_parameters(parameters), _plain(var), _plain(es))
 
     @classmethod
     def missing(cls, status: str, reason: str, levels: Sequence[float]) -> "Estimate":
@@ -47,8 +47,12 @@ class Estimate(NamedTuple):
         return cls(status, reason, {}, (None,) * len(levels), (None,) * len(levels))
 
 
-def _without_minus_zero(figures: Sequence[float | None]) -> tuple[float | None, ...]:
-    return tuple(None if figure is None else figure + 0.0 for figure in figures)
+def _plain(figures: Sequence[float | None]) -> tuple[float | None, ...]:
+    return tuple(None if figure is None else float(figure) + 0.0 for figure in figures)
+
+
+def _plain_parameters(parameters: Mapping[str, float]) -> dict[str, float]:
+    return {name: float(number) for name, number in parameters.items()}
 
 
 class Window(StrEnum):
@@ -91,7 +95,7 @@ class Fit(NamedTuple):
     @classmethod
     def of(cls, parameters: Mapping[str, float]) -> "Fit":
         """A fit that came off."""
-        return cls("ok", None, MappingProxyType(dict(parameters)))
+        return cls("ok", None, MappingProxyType(_plain_parameters(parameters)))
 
     @classmethod
     def missing(cls, status: str, reason: str) -> "Fit":
@@ -133,7 +137,7 @@ class Simulation(NamedTuple):
     @classmethod
     def of(cls, parameters: Mapping[str, float], returns: Floats) -> "Simulation":
         """Scenarios that came off."""
-        return cls("ok", None, MappingProxyType(dict(parameters)), returns)
+        return cls("ok", None, MappingProxyType(_plain_parameters(parameters)), returns)
 
     @classmethod
     def missing(cls, status: str, reason: str, instruments: int) -> "Simulation":

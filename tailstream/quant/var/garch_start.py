@@ -27,7 +27,15 @@ The heights are then half a unit or less below the maximum beside them, on 95 % 
 USUAL = 0.15
 """`1 / df` of most P&L."""
 
-SPACING, FARTHEST, BEYOND = 0.08, 2.0, 1.4
+SPACING = 0.08
+"""How far apart, in `1 / df`, the three heights are through which a parabola is laid."""
+
+FARTHEST = 2.0
+"""The longest step in `1 / df`, in spacings."""
+
+BEYOND = 1.4
+"""A step goes this many times as far as the top of the parabola, because omega and alpha will follow df there."""
+
 INVERSE_DF_LEAST, INVERSE_DF_MOST = 0.004, 0.48
 
 OMEGA_LEAST, OMEGA_MOST = 1e-8, 10.0
@@ -102,7 +110,7 @@ def _profile(likelihood: GarchLikelihood, mu: float) -> _Profile:
 
 
 def _likelier(z: Floats, inverse_df: Floats) -> Floats:
-    """The `1 / df` (betas,) beyond the top of a parabola through three heights, as omega and alpha will follow."""
+    """The `1 / df` (betas,) beyond the top of a parabola through three heights."""
     middle = np.clip(inverse_df, INVERSE_DF_LEAST + SPACING, INVERSE_DF_MOST - SPACING)
     less, here, more = (_height(z, middle + step) for step in (-SPACING, 0.0, SPACING))
     bend = np.minimum(less - 2.0 * here + more, -1e-9)
