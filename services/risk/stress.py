@@ -16,6 +16,9 @@ from tailstream.fold.market import Market, Scenarios
 from tailstream.quant.arrays import Floats
 from tailstream.quant.scenarios import compound_currency
 from tailstream.quant.stress import shock_loss, window_loss
+from tailstream.quant.var.estimate import LARGEST
+
+BEYOND_MONEY = f"the loss is no amount of money below {LARGEST:g}"
 
 Shock = Annotated[float, Field(gt=-1.0)]
 
@@ -104,15 +107,19 @@ class Stress:
 
     def _window(self, scenarios: Scenarios | None, exposed: Exposed, nav: float | None) -> Stressed:
         if scenarios is None:
-            return _no_history("the closes do not reach over the window")
+            return _nothing("window", Status.INSUFFICIENT, "the closes do not reach over the window")
         rows = exposed.placed(scenarios.rows)
         periods = scenarios.returns.shape[1]
         known = (rows >= 0) & (scenarios.observations[rows] == periods) if len(scenarios.rows) else rows >= 0
         if not periods or (exposed.names and not known.any()):
-            return _no_history("nothing that is held has prices throughout the window")
+            reason = "nothing that is held has prices throughout the window"
+            return _nothing("window", Status.INSUFFICIENT, reason)
         held = rows[known]
         over_all = scenarios.cumulative()[held] if scenarios.options else None
-        loss, worst, worst_loss = window_loss(exposed.amounts[known], scenarios.returns[held], over_all)
+        with np.errstate(over="ignore", invalid="ignore"):
+            loss, worst, worst_loss = window_loss(exposed.amounts[known], scenarios.returns[held], over_all)
+        if not max(abs(loss), abs(worst_loss)) < LARGEST:
+            return _nothing("window", Status.UNDEFINED, BEYOND_MONEY)
         coverage = _share(exposed, known)
         shortfall = shortfall_of(coverage, self._min_coverage)
         return Stressed(
@@ -133,7 +140,10 @@ class Stress:
         known = rows >= 0
         left_out = (*exposed.unpriced, *(name for name, there in zip(exposed.names, known, strict=True) if not there))
         known[known] = ~np.isnan(returns[rows[known]])
-        loss = shock_loss(exposed.amounts[known], returns[rows[known]])
+        with np.errstate(over="ignore", invalid="ignore"):
+            loss = shock_loss(exposed.amounts[known], returns[rows[known]])
+        if not abs(loss) < LARGEST:
+            return _nothing("shock", Status.UNDEFINED, BEYOND_MONEY)
         return Stressed(
             kind="shock",
             status=Status.DEGRADED if left_out else Status.OK,
@@ -171,10 +181,8 @@ def _stretch(window: Stretch, market: Market, row: int, base: str) -> Scenarios 
     return market.window_scenarios(row, base, window.first, window.last)
 
 
-def _no_history(reason: str) -> Stressed:
-    return Stressed(
-        kind="window", status=Status.INSUFFICIENT, reason=reason, loss=None, loss_fraction=None, coverage=None
-    )
+def _nothing(kind: Literal["window", "shock"], status: Status, reason: str) -> Stressed:
+    return Stressed(kind=kind, status=status, reason=reason, loss=None, loss_fraction=None, coverage=None)
 
 
 def _share(exposed: Exposed, known: Bools) -> float | None:

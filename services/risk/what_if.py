@@ -1,5 +1,6 @@
 """What the risk of a portfolio would be after some trades: a question about the book of this moment, and its answer."""
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
@@ -144,4 +145,8 @@ def _difference(before: Plain, after: Plain) -> dict[str, Plain]:
 
 
 def _less(minuend: float | None, subtrahend: float | None) -> float | None:
-    return None if minuend is None or subtrahend is None else minuend - subtrahend
+    """The difference; none where either is none, or where it overflows."""
+    if minuend is None or subtrahend is None:
+        return None
+    difference = minuend - subtrahend
+    return difference if math.isfinite(difference) else None

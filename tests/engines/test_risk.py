@@ -9,15 +9,17 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from contracts.event import Arrival
 from contracts.risk import MethodRisk, RiskMeasured
 from services.risk.pasts import SLACK_CLOSES
+from services.risk.stress import StressBook
 from tailstream.quant.arrays import Floats
 from tailstream.quant.var import Estimate, Window
 from tailstream.runtime.plugins import methods
 from tests.engines import log
-from tests.engines.drawn import logs
+from tests.engines.drawn import DESKS, LEAVES, logs, quantities
 from tests.engines.log import Log
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -25,6 +27,14 @@ pytestmark = pytest.mark.filterwarnings("error")
 RETURNS = [0.10, -0.20, 0.05, -0.01]
 """Of A in the hand-made cases, oldest first."""
 MINIMUM = 250
+STRESSES = StressBook.model_validate(
+    {
+        "scenarios": [
+            {"name": "past", "window": {"first": log.period(1), "last": log.period(3)}},
+            {"name": "shock", "shocks": {"kinds": {"equity": -0.2}, "currencies": {"USD": 0.1}}},
+        ]
+    }
+)
 PLAIN = methods(MINIMUM, only=("historical", "age_weighted", "normal"))
 
 
@@ -384,10 +394,11 @@ def all_published(replica: log.Replica) -> list[Arrival]:
     return [Arrival(log.topic_of(e).name, 1, i, e.portfolio_id, e) for i, e in enumerate(replica.events)]
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(of=logs())
 def test_whatever_the_log_says_a_figure_has_a_value_or_a_reason(of: Log) -> None:
-    for event in log.measured(log.risk(window=3, stale=1), of).events:
+    asked = log.risk(window=3, stale=1, history=6, horizons=(2,), stress=STRESSES)
+    for event in log.measured(asked, of).events:
         if not isinstance(event, RiskMeasured):
             continue
         assert (event.nav.value is None) == (event.nav.status == "unpriced") == (event.coverage is None)
@@ -396,3 +407,24 @@ def test_whatever_the_log_says_a_figure_has_a_value_or_a_reason(of: Log) -> None
             assert all(found) == any(found) == (method.status in ("ok", "degraded"))
             assert (method.reason is None) == (method.status == "ok")
             assert all(t.es >= t.var for t in method.levels.values() if t.es is not None and t.var is not None)
+        for stressed in (*event.stress.values(), *event.horizons["2"].values(), event.stressed):
+            assert stressed is not None
+            assert (stressed.reason is None) == (stressed.status == "ok")
+        for stressed in event.stress.values():
+            assert (stressed.loss is None) == (stressed.status == "insufficient")
+        if (parts := event.contributions) is not None:
+            assert set(parts.positions).isdisjoint(event.uncovered)
+            assert parts.es == pytest.approx(sum(part.component_es for part in parts.positions.values()), abs=1e-9)
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@given(of=logs(), name=st.sampled_from([*LEAVES, *DESKS]), trades=quantities.filter(bool))
+def test_whatever_the_log_says_a_question_has_figures_or_a_reason(of: Log, name: str, trades: dict[str, float]) -> None:
+    answer = log.measured(log.risk(window=3, stale=1), of).ask(name, **trades)
+    assert (answer.reason is None) == (answer.status == "ok") == bool(answer.after)
+    assert answer.before.keys() == answer.after.keys() == answer.difference.keys()
+    for method in answer.after.values():
+        assert (method.reason is None) == (method.status == "ok")
+    if answer.after:
+        assert (answer.nav is None) == (answer.coverage is None)
+        assert answer.coverage == 1.0 or answer.uncovered

@@ -159,6 +159,22 @@ def worth(option: Option, spot: float) -> float:
     return float(price(option, np.array([spot]), 1.0, 0.2)[0])
 
 
+@pytest.mark.parametrize(
+    "scenario", [window(1, 2), shocks(kinds={"equity": 1e200})], ids=["two bad ticks in the window", "a shock"]
+)
+def test_a_loss_beyond_all_money_is_undefined_and_the_rest_is_published(scenario: dict[str, Any]) -> None:
+    of = Log()
+    of.instruments("A")
+    of.book("a", {"A": -10.0}, USD=5_000.0)
+    for spot in (1e-100, 1.0, 1e100, 100.0, 101.0, 99.0, 100.0):
+        of.close(A=spot)
+    event = measured(of, scenario, window=2, history=8)
+    found = event.stress[scenario["name"]]
+    assert (found.status, found.loss, found.worst_period) == ("undefined", None, None)
+    assert found.reason == "the loss is no amount of money below 1e+150"
+    assert event.methods["historical"].status == "ok"
+
+
 # -- stressed VaR ----------------------------------------------------------------------------------------------------
 
 
