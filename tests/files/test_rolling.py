@@ -74,6 +74,18 @@ def test_a_loss_of_tomorrow_changes_no_forecast_of_today() -> None:
     assert before.var[26, 2, 0] < after.var[26, 2, 0]
 
 
+def test_no_method_and_no_average_sees_the_return_that_it_forecasts_or_a_later_one() -> None:
+    returns = noise(262)
+    shocked = returns.copy()
+    shocked[258:] = -0.5, 0.7, 0.0, 1.0
+    methods = rolling(dict(plugins.methods(250)), refit_every=3)
+    before, after = (forecast([series(each)], methods)[0] for each in (returns, shocked))
+    np.testing.assert_array_equal(before.var[:9], after.var[:9])
+    np.testing.assert_array_equal(before.es[:9], after.es[:9])
+    changed = (before.es[11] != after.es[11]).any(axis=1)
+    assert dict(zip(before.methods, changed.tolist(), strict=True)) == dict.fromkeys(before.methods, True)
+
+
 def test_figures_are_the_same_for_any_number_of_processes() -> None:
     pair = [series(noise(250 + 2 * CHUNK_PERIODS + 7)), series(noise(251, seed=2), "B")]
     methods = dict(plugins.methods(250))
