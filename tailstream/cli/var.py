@@ -56,8 +56,9 @@ class Horizon(NamedTuple):
 
     def __str__(self) -> str:
         if self.periods == 1:
-            return "1 period"
-        return f"{self.periods} periods, " + ("1 scaled by the square root of time" if self.by_root else "overlapping")
+            return ""
+        how = "1 scaled by the square root of time" if self.by_root else "overlapping"
+        return f" of {self.periods} periods, {how}"
 
 
 @app.command()
@@ -143,12 +144,13 @@ def _print(found: Found, over: Horizon, risks: Sequence[Risk], levels: Sequence[
             title = f"{_heading(found, over, risk)}; losses in %"
             print_figures(title, columns, _rows(risk.estimates, hundredths), words, _legend(risk.estimates))
         if risk.money:
-            title = f"{_heading(found, over, risk)}; losses in money, of {amount(risk.money.value)}"
+            title = f"{_heading(found, over, risk)}; losses in money"
             print_figures(title, columns, _rows(risk.money.estimates, amount), words, _legend(risk.money.estimates))
 
 
 def _heading(found: Found, over: Horizon, risk: Risk) -> str:
-    return f"{risk.name}, as of {label(found.as_of)}: {risk.pnl.size} scenarios of {over}"
+    worth = f" worth {amount(risk.money.value)}" if risk.money else ""
+    return f"{risk.name}{worth}, as of {label(found.as_of)}: {risk.pnl.size} scenarios{over}"
 
 
 def _legend(estimates: Mapping[str, Estimate]) -> str:

@@ -84,7 +84,6 @@ def test_holdings_that_returns_are_no_fraction_of_have_pictures_in_money(drawn: 
     money = Money(-5000.0, {"historical": one_estimate(100.0, 1234.5)})
     pnl: Floats = 1000.0 * noise(300).returns
     distribution.draw_risks(Path(), {"A": Risk("A", pnl, {"historical": one_estimate(None, None)}, money)}, LEVELS)
-    assert titles(drawn())[0] == "A\nVaR and ES at 99 %, of -5,000 held"
     assert rows(drawn()) == ["historical  1,234 / 1,234"]
     (made,) = forecast([noise(300)], Rolling(TWO, LEVELS, 250))
     for in_money, unit in ((True, "1,000"), (False, "100000.0 %")):

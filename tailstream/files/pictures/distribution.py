@@ -50,7 +50,8 @@ def draw_risks(path: Path, risks: Mapping[str, Risk], levels: Sequence[float]) -
     figure = Figure(figsize=(WIDTH_INCHES, sum(heights) + 0.8 * len(risks)), layout="constrained")
     panels = figure.subplots(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
     for at, (heading, risk) in enumerate(risks.items()):
-        panels[2 * at].set_title(_title(heading, risk, levels), loc="left", fontsize="medium")
+        level = f"VaR and ES at {100 * levels[shown_level(levels)]:g} %"
+        panels[2 * at].set_title(f"{heading}\n{level}", loc="left", fontsize="medium")
         _draw_risk(panels[2 * at], panels[2 * at + 1], risk, shown_level(levels))
     figure.legend(handles=KEY, loc="outside upper left", ncols=len(KEY), frameon=False)
     save(figure, path)
@@ -66,11 +67,6 @@ def _draw_risk(above: Axes, below: Axes, risk: Risk, level: int) -> None:
     below.set_xlabel(_axis(risk))
     if risk.money and risk.in_fractions:
         _add_money(above, risk.money.value)
-
-
-def _title(heading: str, risk: Risk, levels: Sequence[float]) -> str:
-    worth = f", of {amount(risk.money.value)} held" if risk.money else ""
-    return f"{heading}\nVaR and ES at {100 * levels[shown_level(levels)]:g} %{worth}"
 
 
 def _axis(risk: Risk) -> str:
