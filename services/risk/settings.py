@@ -46,6 +46,15 @@ class RiskSettings(ClosingSettings):
         return levels
 
     @model_validator(mode="after")
+    def _enough_in_each_window(self) -> Self:
+        shortest = min(self.scenario_window, self.fit_window)
+        if self.scenarios_min > shortest:
+            raise ValueError(
+                f"scenarios_min: expected at most {shortest}, the periods of a window, was {self.scenarios_min}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _windows_within_history(self) -> Self:
         longest = max(self.scenario_window, self.fit_window) + self.refit_every + max(self.horizons, default=0)
         if self.history_periods < longest:

@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from contracts.risk import MethodRisk, RiskMeasured
+from services.risk.settings import RiskSettings
 from tailstream.quant.options import Option, greeks, price
 from tests.engines import log
 from tests.engines.log import Log
@@ -191,3 +193,22 @@ def test_without_the_level_of_99_per_cent_there_is_no_traffic_light_and_all_else
     assert set(method.levels) == {"0.9", "0.975"}
     assert method.levels["0.9"].observations > 0
     assert (method.traffic_light, method.multiplier) == (None, None)
+
+
+# -- settings --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asked", "wrong"),
+    [
+        ({"scenario_window": 249}, "scenarios_min: expected at most 249, the periods of a window, was 250"),
+        ({"fit_window": 100}, "scenarios_min: expected at most 100"),
+        ({"history_periods": 1_039}, "history_periods: expected at least 1040 for the windows, was 1039"),
+        ({"var_levels": (0.99, 0.95)}, "expected ascending confidence levels"),
+        ({"var_levels": ()}, "expected ascending confidence levels"),
+    ],
+)
+def test_settings_with_which_no_figure_could_ever_come_about_are_refused(asked: dict[str, Any], wrong: str) -> None:
+    with pytest.raises(ValidationError) as error:
+        RiskSettings(**asked)
+    assert wrong in str(error.value)
