@@ -292,14 +292,14 @@ def _exceptions(outcome: Outcome) -> str:
 
 
 def _print_verdict(told: Explanation) -> None:
-    typer.echo()
     for doubt in told.doubts:
-        typer.echo(f"{doubt.input}: {doubt.reason}")
+        typer.echo(f"\n{doubt.input}: {doubt.reason}")
     if told.altered is not None:
         _print_altered(told.altered)
     if told.differences:
         _print_titled("What differs", ("field", "published", "recomputed"), told.differences)
-    typer.echo("same to the last bit" if told.same else _difference(told))
+    verdict = "same to the last bit" if told.same else _difference(told)
+    typer.echo(f"\n{verdict}")
 
 
 def _print_altered(altered: Altered) -> None:

@@ -45,6 +45,8 @@ async def read_books(log: LogReader, published: Published, before: Cut | None, p
     replaced = sorted(arrival.key for arrival in standing_in if arrival.key in members)
     if replaced:
         doubts = [Doubt("definitions", _replaced(replaced)), *doubts]
+    if missing:
+        doubts = [*doubts, Doubt("holdings", _closed(missing))]
     read = Source("definitions", f"{DEFINITIONS.name} below the cut{gone(missing)}", len(of_members))
     return BooksRead(members, [*of_members, *holdings], [read, *sources], doubts)
 
@@ -127,4 +129,11 @@ def _replaced(names: Sequence[str]) -> str:
     return (
         f"{DEFINITIONS.name} no longer has the definition below the cut of {listed(names)}: the oldest that is left "
         "stands in"
+    )
+
+
+def _closed(missing: int) -> str:
+    return (
+        f"{DEFINITIONS.name} no longer holds {missing} of the offsets below the cut: a portfolio that was closed since "
+        "may have been part of the book"
     )

@@ -358,6 +358,16 @@ async def test_one_price_altered_in_a_copied_log_is_told_with_its_close(
     assert found["differences"][0]["path"] == "inputs.market"
 
 
+async def test_a_book_whose_definition_is_gone_for_good_is_a_reason(settings: ServiceSettings, told: Told) -> None:
+    left = tuple(e for e in told.inputs if (e.topic, e.key) != (DEFINITIONS, "a"))
+    await put(settings, replace(told, inputs=left, outputs=tuple(e for e in told.outputs if e.key == "desk")))
+    answer = in_a_fresh_process(environment(settings, told), "desk", "--as-of", told.periods[LONG_AGO], "--json")
+    said = [doubt["reason"] for doubt in answer.document(1)["doubts"]]
+    gone = "portfolio.definitions.v1 no longer holds 1 of the offsets below the cut: a portfolio that was closed since"
+    assert said[0].startswith(gone)
+    assert said[-1].startswith(f"the book of {told.periods[LONG_AGO]}: expected the hash")
+
+
 def test_settings_that_are_not_the_services_are_a_reason(on_kafka: ServiceSettings, told: Told) -> None:
     others = environment(on_kafka, told) | {"TAILSTREAM_SCENARIO_WINDOW": "59"}
     found = explain(others, "a", "--as-of", told.periods[LONG_AGO], "--json").document(1)
