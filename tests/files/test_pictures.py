@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from tailstream.files.performance import Yardstick, performance_of
 from tailstream.files.pictures import band, distribution, tear_sheet
+from tailstream.files.pictures.canvas import shown_level
 from tailstream.files.risk import Levels, Money, Risk, risk_of
 from tailstream.files.rolling import Rolling, forecast
 from tailstream.files.series import Series
@@ -64,6 +65,11 @@ def test_a_distribution_tells_its_heading_level_and_every_method_in_words(drawn:
         "normal  -1.00 % / -1.00 %, a gain",
         "garch  degraded",
     ]
+
+
+@pytest.mark.parametrize(("levels", "shown"), [((0.95, 0.99, 0.995), 0.99), ((0.975, 0.9), 0.975), ((0.9,), 0.9)])
+def test_a_picture_shows_99_percent_or_else_the_highest_level(levels: tuple[float, ...], shown: float) -> None:
+    assert levels[shown_level(levels)] == shown
 
 
 def test_one_bad_tick_hides_nothing_and_is_told(drawn: Callable[[], Figure]) -> None:

@@ -25,8 +25,8 @@ PLAIN = StrMethodFormatter("{x:g}")
 
 
 def shown_level(levels: Sequence[float]) -> int:
-    """The position of the level that a picture shows."""
-    return levels.index(SHOWN_LEVEL) if SHOWN_LEVEL in levels else len(levels) - 1
+    """The position of the level that a picture shows, the highest where the usual one was not asked for."""
+    return levels.index(SHOWN_LEVEL if SHOWN_LEVEL in levels else max(levels))
 
 
 def sight(values: Floats) -> tuple[float, float]:
