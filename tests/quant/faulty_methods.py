@@ -1,6 +1,7 @@
 """Methods with one fault each, and honest ones of every kind to compare with: what the kits have to tell apart."""
 
 import itertools
+import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -160,6 +161,47 @@ class HasNoVersion(Historical):
     version: Any = None
 
 
+class LosesTheFarTail(Historical):
+    def estimate(self, pnl: Floats, levels: Levels) -> Estimate:
+        found = super().estimate(pnl, levels)
+        near = [var if level < 0.999 else None for var, level in zip(found.var, levels, strict=True)]
+        return found._replace(var=tuple(near), es=tuple(near), reason="the tail is too far out")
+
+
+class TakesLossesForGains(Historical):
+    def estimate(self, pnl: Floats, levels: Levels) -> Estimate:
+        return super().estimate(-pnl, levels)
+
+
+class CountsTheTailInFloatingPoint(Historical):
+    """`ceil((1 - 0.95) * 300)` is 16: one loss more than the 15 that it divides by."""
+
+    def estimate(self, pnl: Floats, levels: Levels) -> Estimate:
+        found, losses = super().estimate(pnl, levels), np.sort(-pnl)[::-1]
+        if found.status != "ok":
+            return found
+        masses = [(1.0 - level) * pnl.size for level in levels]
+        return found._replace(es=tuple(float(losses[: math.ceil(mass)].sum() / round(mass, 9)) for mass in masses))
+
+
+class LosesADegreeOfFreedom(Normal):
+    """As many observations as it needs are one too few for its arithmetic."""
+
+    def estimate(self, pnl: Floats, levels: Levels) -> Estimate:
+        found = super().estimate(pnl, levels)
+        return moved(found, times=math.nan) if pnl.size == self.minimum_observations else found
+
+
+class AddsACushion(Historical):
+    def estimate(self, pnl: Floats, levels: Levels) -> Estimate:
+        return moved(super().estimate(pnl, levels), times=1.01)
+
+
+class AsksForALevel(Historical):
+    def estimate(self, pnl: Floats, levels: Levels) -> Estimate:
+        return super().estimate(pnl, levels) if max(levels) else super().estimate(pnl, ())
+
+
 # fitted
 
 
@@ -212,6 +254,46 @@ class PublishesRounded(Fitted):
 class LosesTheReason(Fitted):
     def estimate_with(self, fit: Fit, pnl: Floats, levels: Levels) -> Estimate:
         return super().estimate_with(self.fit(pnl) if fit.status != "ok" else fit, pnl, levels)
+
+
+class FitsNaN(Fitted):
+    def fit(self, pnl: Floats, start: Mapping[str, float] | None = None) -> Fit:
+        found = super().fit(pnl)
+        return Fit.of({"ratio": math.nan}) if found.parameters.get("ratio") == 0.0 else found
+
+
+class FitsGaps(Fitted):
+    def fit(self, pnl: Floats, start: Mapping[str, float] | None = None) -> Fit:
+        return super().fit(np.nan_to_num(pnl, nan=0.0, posinf=0.0, neginf=0.0))
+
+
+class EstimatesItsOwnWay(Fitted):
+    def estimate(self, pnl: Floats, levels: Levels) -> Estimate:
+        return moved(super().estimate(pnl, levels), times=1.001)
+
+
+class LeansOnItsStart(Fitted):
+    def fit(self, pnl: Floats, start: Mapping[str, float] | None = None) -> Fit:
+        found = super().fit(pnl)
+        if start is None or found.status != "ok":
+            return found
+        return Fit.of({"ratio": 0.99 * found.parameters["ratio"] + 0.01 * start["ratio"]})
+
+
+class KeepsTheMeanOfTheFit(Fitted):
+    def fit(self, pnl: Floats, start: Mapping[str, float] | None = None) -> Fit:
+        found = super().fit(pnl)
+        return Fit.of({**found.parameters, "mean": float(pnl.mean())}) if found.status == "ok" else found
+
+    def estimate_with(self, fit: Fit, pnl: Floats, levels: Levels) -> Estimate:
+        found = super().estimate_with(fit, pnl, levels)
+        return moved(found, by=float(pnl.mean()) - fit.parameters["mean"]) if found.status == "ok" else found
+
+
+class SortsWhatItFits(Fitted):
+    def fit(self, pnl: Floats, start: Mapping[str, float] | None = None) -> Fit:
+        pnl.sort()
+        return super().fit(pnl)
 
 
 # of all instruments
@@ -268,3 +350,56 @@ class RefittedIsAnother(Bootstrap):
 class LosesTheSimulationsReason(Bootstrap):
     def estimate_simulated(self, simulation: Simulation, pnl: Floats, levels: Levels) -> Estimate:
         return self.estimate(pnl, levels)
+
+
+class LeavesOutWhatStandsStill(Bootstrap):
+    def simulate(self, returns: Floats, seed: int, fitted: Mapping[str, float] | None = None) -> Simulation:
+        return super().simulate(returns[np.ptp(returns, axis=1) > 0.0] if returns.size else returns, seed)
+
+
+class ForgetsTheOldest(Bootstrap):
+    def simulate(self, returns: Floats, seed: int, fitted: Mapping[str, float] | None = None) -> Simulation:
+        return super().simulate(returns[:, 1:], seed)
+
+
+class DrawsFromFew(Bootstrap):
+    def simulate(self, returns: Floats, seed: int, fitted: Mapping[str, float] | None = None) -> Simulation:
+        return super().simulate(np.resize(returns, (len(returns), self.minimum_observations)), seed)
+
+
+class BurnsTimeSimulating(Bootstrap):
+    def simulate(self, returns: Floats, seed: int, fitted: Mapping[str, float] | None = None) -> Simulation:
+        until = time.process_time() + 0.2
+        while time.process_time() < until:
+            pass
+        return super().simulate(returns, seed)
+
+
+class LeavesOutTheMeanOfABook(Bootstrap):
+    def estimate_simulated(self, simulation: Simulation, pnl: Floats, levels: Levels) -> Estimate:
+        return super().estimate_simulated(simulation, pnl - pnl.mean() if pnl.size else pnl, levels)
+
+
+class AbsoluteFloorOfABook(Bootstrap):
+    def estimate_simulated(self, simulation: Simulation, pnl: Floats, levels: Levels) -> Estimate:
+        return super().estimate_simulated(simulation, np.minimum(pnl, -1e-4), levels)
+
+
+class WrongSignOfABook(Bootstrap):
+    def estimate_simulated(self, simulation: Simulation, pnl: Floats, levels: Levels) -> Estimate:
+        return moved(super().estimate_simulated(simulation, pnl, levels), times=-1.0)
+
+
+class AddsACushionToABook(Bootstrap):
+    def estimate_simulated(self, simulation: Simulation, pnl: Floats, levels: Levels) -> Estimate:
+        return moved(super().estimate_simulated(simulation, pnl, levels), by=0.001)
+
+
+class FillsABook(Bootstrap):
+    def estimate_simulated(self, simulation: Simulation, pnl: Floats, levels: Levels) -> Estimate:
+        return super().estimate_simulated(simulation, np.nan_to_num(pnl), levels)
+
+
+class TakesAnyLevelOfABook(Bootstrap):
+    def estimate_simulated(self, simulation: Simulation, pnl: Floats, levels: Levels) -> Estimate:
+        return super().estimate_simulated(simulation, pnl, np.clip(np.nan_to_num(levels), 0.01, 0.99).tolist())

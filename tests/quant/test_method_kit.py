@@ -121,6 +121,12 @@ FAULTS = {
         "Warns": "an_edge_case_has_sound_figures",
         "HasNoVersion": "it_has_what_a_service_asks",
         "Fitted": "it_passes_the_kit_of_all_that_it_offers",
+        "LosesTheFarTail": "a_usual_window_has_every_figure",
+        "TakesLossesForGains": "nothing_but_losses_has_a_positive_var",
+        "CountsTheTailInFloatingPoint": "a_level_at_which_the_tail_is_a_whole_number",
+        "LosesADegreeOfFreedom": "from_the_minimum_on_figures_are_sound",
+        "AddsACushion": "a_certain_amount_is_its_own_var_and_es",
+        "AsksForALevel": "no_levels_are_answered_with_no_figures",
     },
     "FittedMethodKit": {
         "SticksToItsStart": "a_start_far_away_arrives_at_the_same_figures",
@@ -128,6 +134,12 @@ FAULTS = {
         "IgnoresTheFit": "the_shape_makes_a_difference",
         "PublishesRounded": "parameters_that_were_published_give_the_same_bytes",
         "LosesTheReason": "without_a_fit_there_are_no_figures",
+        "FitsNaN": "an_edge_case_is_fitted_or_there_is_a_reason",
+        "FitsGaps": "nothing_is_fitted_to_what_cannot_be_measured",
+        "EstimatesItsOwnWay": "an_estimate_is_one_with_the_fit",
+        "LeansOnItsStart": "other_markets_too_are_fitted_alike",
+        "KeepsTheMeanOfTheFit": "a_shape_holds_for_a_book_that_was_traded_since",
+        "SortsWhatItFits": "fitting_reads_only",
     },
     "MarketMethodKit": {
         "DrawsByTheClock": "the_same_seed_makes_the_same_scenarios",
@@ -136,6 +148,15 @@ FAULTS = {
         "OneRowForAll": "the_scenarios_of_an_instrument_come_from_its_own_past",
         "RefittedIsAnother": "parameters_that_were_published_make_the_same_scenarios",
         "LosesTheSimulationsReason": "without_scenarios_there_are_no_figures",
+        "LeavesOutWhatStandsStill": "every_instrument_has_its_row",
+        "ForgetsTheOldest": "the_oldest_and_the_newest_period_count",
+        "DrawsFromFew": "too_few_periods_make_no_scenarios",
+        "LeavesOutTheMeanOfABook": "a_certain_gain_lowers_every_figure",
+        "AbsoluteFloorOfABook": "figures_of_a_book_scale_with_it",
+        "WrongSignOfABook": "the_figures_of_a_book_are_sound_and_a_loss_is_positive",
+        "AddsACushionToABook": "a_book_of_cash_loses_nothing",
+        "FillsABook": "a_book_that_has_no_number",
+        "TakesAnyLevelOfABook": "a_level_of_a_book_that_is_no_confidence",
     },
 }
 """By kit: the method with the fault, and a test that has to find it."""
@@ -149,11 +170,13 @@ class Outcomes(NamedTuple):
     failed: list[str]
 
 
-def outcomes(pytester: pytest.Pytester, kit: str, methods: Iterable[str], tests: str = "") -> Outcomes:
+def outcomes(
+    pytester: pytest.Pytester, kit: str, methods: Iterable[str], tests: str = "", setting: str = "observations = 300"
+) -> Outcomes:
     """Which tests of the kit passed and which failed, each as ``Test<method>::<test>``."""
     head = f"from tailstream.testing.{MODULES[kit]} import {kit}\nfrom tests.quant import faulty_methods\n\n"
-    each = "class Test{0}({1}):\n    method = faulty_methods.{0}()\n    observations = 300\n\n"
-    pytester.makepyfile(test_kit=head + "".join(each.format(method, kit) for method in methods))
+    each = "class Test{0}({1}):\n    method = faulty_methods.{0}()\n    {2}\n\n"
+    pytester.makepyfile(test_kit=head + "".join(each.format(method, kit, setting) for method in methods))
     ran = pytester.inline_run("-p", "no:cacheprovider", "-p", "no:asyncio", "--tb=no", "-k", tests)
     passed, skipped, failed = ran.listoutcomes()
     assert not skipped
@@ -170,7 +193,7 @@ def test_an_honest_method_passes(pytester: pytest.Pytester, kit: str) -> None:
 @pytest.mark.parametrize("kit", FAULTS)
 def test_each_fault_is_found_by_the_test_that_is_named_for_it(pytester: pytest.Pytester, kit: str) -> None:
     faults = FAULTS[kit]
-    found = outcomes(pytester, kit, faults, " or ".join(faults.values()))
+    found = outcomes(pytester, kit, faults, " or ".join(f"(Test{fault} and {test})" for fault, test in faults.items()))
     missed = {
         method: test
         for method, test in faults.items()
@@ -179,6 +202,27 @@ def test_each_fault_is_found_by_the_test_that_is_named_for_it(pytester: pytest.P
     assert missed == {}
 
 
-def test_a_slow_method_is_over_its_budget(pytester: pytest.Pytester) -> None:
-    found = outcomes(pytester, "MethodKit", ["BurnsTime"], "budget")
-    assert found == ([], ["TestBurnsTime::test_an_estimate_keeps_to_its_budget_of_time"])
+@pytest.mark.parametrize(
+    ("kit", "method", "test", "setting"),
+    [
+        ("MethodKit", "BurnsTime", "an_estimate_keeps_to_its_budget", "observations = 300"),
+        (
+            "MarketMethodKit",
+            "BurnsTimeSimulating",
+            "making_scenarios_keeps_to_its_budget",
+            "simulation_cpu_seconds_max = 0.1",
+        ),
+    ],
+)
+def test_a_slow_method_is_over_its_budget(
+    pytester: pytest.Pytester, kit: str, method: str, test: str, setting: str
+) -> None:
+    found = outcomes(pytester, kit, [method], test, setting)
+    assert found == ([], [f"Test{method}::test_{test}_of_time"])
+
+
+@pytest.mark.parametrize("kit", [MethodKit, FittedMethodKit, MarketMethodKit])
+def test_every_test_of_a_kit_is_known_to_find_a_fault(kit: type) -> None:
+    found = tuple(f"test_{test}" for test in FAULTS[kit.__name__].values())
+    unproven = [name for name in vars(kit) if name.startswith("test_") and not name.startswith(found)]
+    assert [name for name in unproven if not name.endswith("budget_of_time")] == []
