@@ -1,5 +1,6 @@
 """Series of returns out of a table: of returns as they are, or of prices."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -80,16 +81,29 @@ def told_apart(table: Table) -> Kind:
     UnclearKind
         When it could be either.
     """
-    known = table.values[np.isfinite(table.values)]
-    sizes = [np.median(np.abs(column[np.isfinite(column)])) for column in table.values.T if np.isfinite(column).any()]
-    if sizes and np.any(known <= 0.0) and max(sizes) < RETURN_OR_PRICE:
+    sizes = {
+        column: float(np.median(np.abs(values[np.isfinite(values)])))
+        for column, values in zip(table.columns, table.values.T, strict=True)
+        if np.isfinite(values).any()
+    }
+    positive = not np.any(table.values <= 0.0)
+    if sizes and not positive and max(sizes.values()) < RETURN_OR_PRICE:
         return Kind.RETURNS
-    if sizes and np.all(known > 0.0) and min(sizes) > RETURN_OR_PRICE:
+    if sizes and positive and min(sizes.values()) > RETURN_OR_PRICE:
         return Kind.PRICES
-    found = f"numbers from {known.min():g} to {known.max():g}" if known.size else "no number"
-    raise UnclearKind(
-        f"{table.name}: expected what is clearly prices, or returns (0.01 is a gain of 1 %), found {found}"
-    )
+    expected = "expected what is clearly prices, or returns (0.01 is a gain of 1 %)"
+    raise UnclearKind(f"{table.name}: {expected}, found {_doubt(table, sizes, positive)}")
+
+
+def _doubt(table: Table, sizes: Mapping[str, float], positive: bool) -> str:
+    """What speaks against either kind, and where it stands; `sizes` are the medians of absolute numbers, by column."""
+    if not sizes:
+        return "no number"
+    if positive:
+        return f"nothing but numbers above 0, of which half are small in column {min(sizes, key=sizes.__getitem__)!r}"
+    period, column = np.argwhere(table.values <= 0.0)[0]
+    first = f"{table.values[period, column]:g} in row {table.rows[period]}, column {table.columns[column]!r}"
+    return f"{first}, but half of the numbers are large in column {max(sizes, key=sizes.__getitem__)!r}"
 
 
 def periods_of(table: Table, kind: Kind) -> Periods:

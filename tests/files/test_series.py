@@ -44,6 +44,21 @@ def test_what_could_be_either_is_not_guessed(write: Write, cells: tuple[str, ...
         told_apart(read_table(write("Date,A", *rows(*cells))))
 
 
+@pytest.mark.parametrize(
+    ("lines", "found"),
+    [
+        (("100,0.01", "101,0.02"), "nothing but numbers above 0, of which half are small in column 'B'"),
+        (("100,50", "101,0"), "0 in row 3, column 'B', but half of the numbers are large in column 'A'"),
+        (("-0.01,90", "0.02,91"), "-0.01 in row 2, column 'A', but half of the numbers are large in column 'B'"),
+        ((",", ","), "no number"),
+    ],
+    ids=str,
+)
+def test_what_could_be_either_says_where_the_doubt_comes_from(write: Write, lines: tuple[str, ...], found: str) -> None:
+    with pytest.raises(UnclearKind, match=f"found {found}$"):
+        told_apart(read_table(write("Date,A,B", *rows(*lines))))
+
+
 def test_one_column_that_may_be_either_makes_the_table_unclear(write: Write) -> None:
     with pytest.raises(UnclearKind):
         told_apart(read_table(write("Date,A,B", *rows("100,0.01", "101,0.02"))))
