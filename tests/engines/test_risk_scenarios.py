@@ -56,6 +56,12 @@ def test_a_horizon_is_no_multiple_of_a_single_period() -> None:
     assert var(event.horizons["2"]["historical"]) != pytest.approx((var(event.methods["historical"]) or 0.0) * 2**0.5)
 
 
+def test_a_horizon_looks_back_on_the_longer_window() -> None:
+    """The first of its returns, from 100 to 88, is the worst and begins before the shorter one."""
+    event = last(market("A", A=10.0), window=3, fit_window=5, history=5, horizons=(2,))
+    assert var(event.horizons["2"]["historical"]) == pytest.approx(1_000 * 0.12)
+
+
 def test_a_horizon_with_too_few_returns_says_how_many_it_needs() -> None:
     event = last(market("A", A=10.0), window=5, horizons=(4,), minimum=3)
     of = event.horizons["4"]["historical"]
