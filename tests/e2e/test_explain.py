@@ -345,15 +345,23 @@ def test_people_read_the_figures_of_a_backtest_and_of_analytics(on_kafka: Servic
     assert f" nav {nav:,.0f}, " in texts[METRICS]
 
 
-@pytest.mark.parametrize("at", [LONG_AGO - 9, 45], ids=["that_was_measured", "before_the_first_that_was_measured"])
+@pytest.mark.parametrize(
+    ("at", "told_by"),
+    [
+        (LONG_AGO - 9, "its prices do not have the hash that was published at it"),
+        (45, "returns over 80 periods have the published hash again from"),
+    ],
+    ids=["that_was_measured", "before_the_first_that_was_measured"],
+)
 async def test_one_price_altered_in_a_copied_log_is_told_with_its_close(
-    settings: ServiceSettings, told: Told, at: int
+    settings: ServiceSettings, told: Told, at: int, told_by: str
 ) -> None:
     period = told.periods[at]
     await put(settings, told.altered(period, "AMD"))
     answer = in_a_fresh_process(environment(settings, told), "desk", "--as-of", told.periods[LONG_AGO], "--json")
     found = answer.document(1)
     assert (found["altered"]["period"], found["altered"]["offset"]) == (period, told.periods.index(period))
+    assert found["altered"]["told_by"].startswith(told_by)
     assert not found["same"]
     assert found["differences"][0]["path"] == "inputs.market"
 
