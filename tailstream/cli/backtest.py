@@ -18,6 +18,7 @@ from tailstream.cli.series import (
     Plot,
     Positions,
     Source,
+    expect_drawable,
     find,
     find_hits,
     levels_of,
@@ -68,6 +69,7 @@ def backtest(
         return
     rolling = Rolling(methods_of(method), levels_of(level), window, refit_every)
     found = find(source)
+    expect_drawable(picture, found)
     made = _forecasts([as_series(each) for each in found.each], rolling, jobs or os.cpu_count() or 1)
     tested = {each.name: verdicts(each, rolling.levels) for each in made}
     _answer(tested, rolling.levels, {each.name: each.reasons for each in made}, as_json, found.in_money)

@@ -7,7 +7,19 @@ from typing import Annotated, Any
 import typer
 
 from tailstream.cli.answers import Json, print_document
-from tailstream.cli.series import Files, Found, KindOption, Last, Plot, Positions, Source, find, png, print_figures
+from tailstream.cli.series import (
+    Files,
+    Found,
+    KindOption,
+    Last,
+    Plot,
+    Positions,
+    Source,
+    expect_drawable,
+    find,
+    png,
+    print_figures,
+)
 from tailstream.files.errors import WrongFile
 from tailstream.files.holdings import Portfolio
 from tailstream.files.notation import metric, percent
@@ -38,6 +50,7 @@ def metrics(
     picture = png(plot)
     _expect_rates(risk_free, mar, periods_per_year)
     found = find(Source(files, kind, last, positions))
+    expect_drawable(picture, found)
     by = Yardstick(risk_free, mar, periods_per_year, _named(benchmark, found.columns))
     _expect_worth(found, positions)
     measured = [performance_of(as_series(each), by) for each in found.each]

@@ -24,6 +24,8 @@ from tailstream.runtime.errors import ConfigurationError
 
 LEVELS = (0.95, 0.975, 0.99, 0.995)
 ALL = "all"
+DRAWN_MAX = 20
+"""Series on one picture, each with panels of its own."""
 GAP, LEGEND_COLUMNS = 2, 100
 
 Files = Annotated[
@@ -179,6 +181,13 @@ def png(path: Path | None) -> Path | None:
     if not os.access(path if path.exists() else path.parent, os.W_OK):
         raise typer.BadParameter(f"expected a file that can be written, was {path}", param_hint="--plot")
     return path
+
+
+def expect_drawable(picture: Path | None, found: Found) -> None:
+    """Refuse a picture that nobody could look at, and that would take minutes. Raises typer.BadParameter."""
+    if picture is not None and len(found.each) > DRAWN_MAX:
+        told = f"expected at most {DRAWN_MAX} series to draw, found {len(found.each)}"
+        raise typer.BadParameter(told, param_hint="--plot")
 
 
 def print_figures(

@@ -16,6 +16,7 @@ from tailstream.cli.series import (
     Plot,
     Positions,
     Source,
+    expect_drawable,
     find,
     levels_of,
     methods_of,
@@ -79,6 +80,7 @@ def var(
     over = Horizon(horizon, sqrt_time)
     levels, methods, picture = Levels(levels_of(level), over.scale), methods_of(method), png(plot)
     found = find(Source(files, kind, last, positions), over.scenario)
+    expect_drawable(picture, found)
     risks = [risk_of(each, methods, levels) for each in found.each]
     parts = _contributions(found, levels) if contributed else None
     if as_json:

@@ -328,6 +328,15 @@ def test_a_picture_that_cannot_be_written_is_refused_before_anything_is_measured
     assert "--plot" in answer.stderr
 
 
+@pytest.mark.parametrize("command", ["var", "backtest", "metrics"])
+def test_a_picture_of_more_series_than_can_be_looked_at_is_refused(run: Run, tmp_path: Path, command: str) -> None:
+    names = [f"S{at}" for at in range(21)]
+    file = csv(tmp_path / "many.csv", ("Date", *names), ("2020-01-01", *[0.01] * 21), ("2020-01-02", *[-0.01] * 21))
+    answer = run(command, file, "--plot", str(tmp_path / "many.png"))
+    assert (answer.code, answer.stdout) == (2, "")
+    assert "at most 20 series" in " ".join(answer.stderr.split())
+
+
 def test_what_is_not_clear_is_asked_for_and_not_guessed(run: Run, tmp_path: Path) -> None:
     file = csv(tmp_path / "either.csv", ("Date", "A"), ("2020-01-01", 1.2), ("2020-01-02", -0.8))
     answer = run("var", file)
