@@ -8,17 +8,16 @@ from zlib import crc32
 import numpy as np
 
 from contracts.event import Status
-from services.risk.answers import reason_of, sound_fit
 from services.risk.methods import Methods
 from services.risk.past import Past
 from services.risk.profit import Exposed, Field
 from services.risk.terms import Terms
 from services.risk.yardstick import Book, Era
 from tailstream.fold.market import Ints, Market
-from tailstream.quant.arrays import Floats
 from tailstream.quant.scenarios import scenario_pnl
 from tailstream.quant.stress import whole_rows, worst_window
-from tailstream.quant.var import Fit, FittedMethod
+from tailstream.quant.var import Fit
+from tailstream.quant.var.answers import fitted
 from tailstream.quant.var.estimate import LARGEST
 
 
@@ -70,15 +69,8 @@ def _fits(book: Book, past: Past, methods: Methods, turn: bool) -> dict[str, Cal
         came_off = known is not None and known.status == Status.OK
         if turn or not came_off:
             start = known.parameters if known is not None and came_off else None
-            wanted[name] = partial(_fit, method, book.fitted_to(method).pnl, start)
+            wanted[name] = partial(fitted, partial(method.fit, book.fitted_to(method).pnl, start))
     return wanted
-
-
-def _fit(method: FittedMethod, pnl: Floats, start: Mapping[str, float] | None) -> Fit:
-    try:
-        return sound_fit(method.fit(pnl, start))
-    except Exception as error:  # one failing method is its own degraded status; the others are published
-        return Fit.missing("degraded", reason_of(error))
 
 
 def _era(book: Book, market: Market, row: int, length: int) -> Callable[[], Era | None] | None:

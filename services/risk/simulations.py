@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from services.risk.answers import reason_of, sound_simulation
 from services.risk.profit import Bools, Field
 from tailstream.fold.market import Market, Scenarios
 from tailstream.fold.work import Work
 from tailstream.quant.arrays import Floats
 from tailstream.quant.var import MarketMethod, Simulation
+from tailstream.quant.var.answers import simulated
 
 REMEMBERED = 4
 """Closes whose scenarios are kept: shards measure the same closes one after the other."""
@@ -112,11 +112,8 @@ def _simulate(
     rows = [scenarios.rows[name] for name in names]
     if not rows:
         return Simulation.missing("insufficient", "no instrument has enough history", 0), ()
-    try:
-        simulation = method.simulate(np.ascontiguousarray(returns[rows]), seed, fitted)
-        return sound_simulation(simulation, len(names)), names
-    except Exception as error:  # one failing method is its own degraded status; the others are published
-        return Simulation.missing("degraded", reason_of(error), len(names)), names
+    simulate = partial(method.simulate, np.ascontiguousarray(returns[rows]), seed, fitted)
+    return simulated(simulate, len(names)), names
 
 
 def _without_gaps(scenarios: Scenarios, observations_min: int) -> tuple[Bools, Floats]:

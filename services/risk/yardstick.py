@@ -1,13 +1,13 @@
 """What all books of one base currency are measured against at one close, and how one of them measures up."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from contracts.event import Status
 from contracts.risk import Stressed
-from services.risk.answers import failed, sound_estimate
 from services.risk.contributions import contributions
 from services.risk.methods import Methods
 from services.risk.profit import Exposed, Field, Profit, position_pnl, profit
@@ -17,6 +17,7 @@ from services.risk.tail import Plain, doubted, method_risk, tail_risks
 from services.risk.terms import Terms
 from tailstream.fold.market import Ints, Market
 from tailstream.quant.var import Estimate, Fit, FittedMethod, Historical, MarketMethod, Method, Window
+from tailstream.quant.var.answers import estimated
 from tailstream.quant.var.estimate import LARGEST
 
 Fits = Mapping[str, Fit]
@@ -110,22 +111,17 @@ class Book:
 
     def methods(self, fits: Fits) -> dict[str, Estimate]:
         """What every method says, each failing for itself."""
-        return {name: self._method(name, fits.get(name)) for name in self._y.methods.all}
+        levels = self._terms.var_levels
+        return {name: estimated(partial(self._method, name, fits.get(name)), levels) for name in self._y.methods.all}
 
     def _method(self, name: str, fit: Fit | None) -> Estimate:
-        levels = self._terms.var_levels
-        try:
-            if name in self._y.methods.market:
-                estimate = self._simulated(self._y.methods.market[name], self._y.made[name])
-            elif name in self._y.methods.fitted:
-                estimate = self._fitted(self._y.methods.fitted[name], fit)
-            else:
-                method = self._y.methods.all[name]
-                seen = self._profits[method.window]
-                estimate = doubted(method.estimate(seen.pnl, levels), seen.shortfall)
-            return sound_estimate(estimate, levels)
-        except Exception as error:  # one failing method is its own degraded status; the others are published
-            return failed(error, levels)
+        if name in self._y.methods.market:
+            return self._simulated(self._y.methods.market[name], self._y.made[name])
+        if name in self._y.methods.fitted:
+            return self._fitted(self._y.methods.fitted[name], fit)
+        method = self._y.methods.all[name]
+        seen = self._profits[method.window]
+        return doubted(method.estimate(seen.pnl, self._terms.var_levels), seen.shortfall)
 
     def _fitted(self, method: FittedMethod, fit: Fit | None) -> Estimate:
         levels, seen = self._terms.var_levels, self._profits[method.window]

@@ -7,13 +7,13 @@ from functools import partial
 
 import numpy as np
 
-from tailstream.files.attempt import estimated
 from tailstream.files.holdings import Portfolio
 from tailstream.files.series import Series
 from tailstream.quant.arrays import Floats
 from tailstream.quant.averaging import FEWEST_AVERAGED, ID, average, members
 from tailstream.quant.scenarios import scenario_pnl
 from tailstream.quant.var import Estimate, MarketMethod, Method
+from tailstream.quant.var.answers import estimated, simulated
 from tailstream.quant.var.simulation import SEED
 
 PORTFOLIO = "portfolio"
@@ -67,7 +67,7 @@ def as_series(what: Series | Portfolio) -> Series:
 def risk_of(what: Series | Portfolio, methods: Mapping[str, Method], levels: Levels) -> Risk:
     """VaR and ES by every one of `methods`, and by the average of them when it has three members or more.
 
-    A method that raises is ``degraded`` and says why; the others have their figures.
+    A method that raises, or answers what is no estimate, is ``degraded`` and says why; the others have their figures.
     """
     return _of_series(what, methods, levels) if isinstance(what, Series) else _of_portfolio(what, methods, levels)
 
@@ -103,7 +103,9 @@ def _of_positions(exposures: Floats, returns: Floats, method: Method, levels: Se
     """Positions first: a method that remakes scenarios remakes those of all instruments that are held, together."""
     if not isinstance(method, MarketMethod):
         return method.estimate(scenario_pnl(exposures, returns), levels)
-    simulation = method.simulate(returns, SEED)
+    simulation = simulated(partial(method.simulate, returns, SEED), len(returns))
+    if simulation.status != "ok":
+        return Estimate.missing(simulation.status, str(simulation.reason), levels)
     return method.estimate_simulated(simulation, scenario_pnl(exposures, simulation.returns), levels)
 
 

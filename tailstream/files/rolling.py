@@ -16,12 +16,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tailstream.files.attempt import estimated, fitted
 from tailstream.files.series import Series
 from tailstream.quant.arrays import Floats
 from tailstream.quant.averaging import FEWEST_AVERAGED, ID, WINDOW, average, members, next_weights
 from tailstream.quant.backtest import fz0_loss
 from tailstream.quant.var import Estimate, Fit, FittedMethod, MarketMethod, Method
+from tailstream.quant.var.answers import estimated, fitted
 
 CHUNK_PERIODS = 200
 """Fits start afresh in every chunk of about so many periods, so that figures do not depend on who computes which."""
@@ -112,11 +112,11 @@ def _computed(chunks: Sequence[_Chunk], rolling: Rolling, jobs: int) -> Iterator
     context = multiprocessing.get_context("spawn")
     wanted, until = context.Pipe(duplex=False)
     with ProcessPoolExecutor(min(jobs, len(chunks)), context, initializer=_leave_after, initargs=(wanted,)) as pool:
-        with _interrupts_held():
-            waiting: dict[Future[_Figures], _Chunk] = {
-                pool.submit(_figures, chunk.returns, rolling): chunk for chunk in chunks
-            }
         try:
+            with _interrupts_held():
+                waiting: dict[Future[_Figures], _Chunk] = {
+                    pool.submit(_figures, chunk.returns, rolling): chunk for chunk in chunks
+                }
             for future in as_completed(waiting):
                 yield waiting[future], future.result()
         except BaseException:  # Ctrl-C too: figures that are half done are not waited for

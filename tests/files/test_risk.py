@@ -11,10 +11,11 @@ from tailstream.files.risk import Levels, risk_of
 from tailstream.files.series import Series
 from tailstream.quant.arrays import Floats
 from tailstream.quant.scenarios import scenario_pnl
-from tailstream.quant.var import Estimate, Method
+from tailstream.quant.var import Estimate, Method, Simulation
 from tailstream.quant.var.historical import Historical
 from tailstream.quant.var.normal import Normal
 from tailstream.runtime import plugins
+from tests.engines.scripted_methods import OfMarket, worst
 
 LEVELS = Levels((0.95, 0.99))
 THREE = plugins.methods(250, only=("historical", "age_weighted", "normal"))
@@ -73,14 +74,22 @@ class SaysTooLittle(Historical):
         return Estimate.of({}, [0.01], [0.02])
 
 
+class SaysLessThanVar(Historical):
+    """A plug-in whose ES is an average of too much."""
+
+    def estimate(self, pnl: Floats, levels: Sequence[float]) -> Estimate:
+        return Estimate.of({}, (0.01, 0.02), (0.015, 0.019))
+
+
 @pytest.mark.parametrize(
     ("method", "reason"),
     [
         (Fails(250), "KeyError: 'df'"),
-        (SaysNothing(250), "ValueError: var: expected a finite number for each of 2 levels, was [nan, nan]"),
-        (SaysTooLittle(250), "ValueError: var: expected a finite number for each of 2 levels, was [0.01]"),
+        (SaysNothing(250), "ValueError: var: expected finite numbers, was [nan, nan]"),
+        (SaysTooLittle(250), "ValueError: var: expected one for each of 2 levels, was [0.01]"),
+        (SaysLessThanVar(250), "ValueError: es: expected at least VaR, [0.01, 0.02], was [0.015, 0.019]"),
     ],
-    ids=["raises", "no numbers", "too few"],
+    ids=["raises", "no numbers", "too few", "ES below VaR"],
 )
 @pytest.mark.parametrize("what", [series(noise(500)), portfolio([3e6, -1e6])], ids=["series", "portfolio"])
 def test_a_failing_method_is_degraded_with_its_reason_and_the_others_have_their_figures(
@@ -143,6 +152,37 @@ def test_scenarios_are_remade_for_all_instruments_together_and_not_for_their_sum
         simulation = method.simulate(held.returns, 20_000)  # type: ignore[attr-defined]
         pnl = scenario_pnl(held.exposures / held.value, simulation.returns)
         assert estimates[name] == method.estimate_simulated(simulation, pnl, LEVELS.each)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "reason"),
+    [
+        (Simulation.missing("insufficient", "too quiet", 2), "insufficient", "too quiet"),
+        (
+            Simulation.of({}, np.zeros((1, 9))),
+            "degraded",
+            "returns: expected float64 (2, S) of S > 0 scenarios, was float64 (1, 9)",
+        ),
+        (
+            Simulation.of({"x": math.nan}, np.zeros((2, 9))),
+            "degraded",
+            "parameters: expected finite numbers by name, was x: nan",
+        ),
+    ],
+    ids=["says no", "shape", "parameters"],
+)
+def test_scenarios_that_are_none_have_no_figures_and_the_reason(answer: Simulation, status: str, reason: str) -> None:
+    remakes = OfMarket("broken", worst, simulating=lambda _: answer)
+    estimate = risk_of(portfolio([3e6, -1e6]), {"broken": remakes}, LEVELS).estimates["broken"]
+    assert (estimate.status, estimate.var) == (status, (None, None))
+    assert str(estimate.reason).removeprefix("ValueError: ") == reason
+
+
+def test_levels_may_be_asked_for_in_any_order() -> None:
+    falling = risk_of(series(noise(500)), THREE, Levels(LEVELS.each[::-1]))
+    rising = risk_of(series(noise(500)), THREE, LEVELS)
+    for name, estimate in rising.estimates.items():
+        assert (falling.estimates[name].var, falling.estimates[name].es) == (estimate.var[::-1], estimate.es[::-1])
 
 
 @pytest.mark.parametrize("periods", [1, 10])

@@ -160,6 +160,34 @@ def test_a_method_that_raises_costs_only_its_own_figures_of_that_period() -> Non
     assert made.es[restarted, 3, 0] == 1.0
 
 
+class FitsNothing(Remembers):
+    """Its fits have no parameters that are numbers."""
+
+    def fit(self, pnl: Floats, start: Mapping[str, float] | None = None) -> Fit:
+        return Fit.of({"last": float("nan"), "fits": 1.0})
+
+
+class FallsWithTheLevel(Remembers):
+    """Its figures are in no order."""
+
+    def estimate_with(self, fit: Fit, pnl: Floats, levels: Sequence[float]) -> Estimate:
+        return Estimate.of({}, (0.02, 0.01), (0.02, 0.02))
+
+
+@pytest.mark.parametrize(
+    ("method", "reason"),
+    [
+        (FitsNothing(), "parameters: expected finite numbers by name, was last: nan"),
+        (FallsWithTheLevel(), "var: expected figures that rise with the level, was [0.02, 0.01]"),
+    ],
+    ids=["fit", "estimate"],
+)
+def test_an_answer_that_is_none_is_no_forecast_and_says_what_was_expected(method: Method, reason: str) -> None:
+    (made,) = forecast([series(noise(260))], rolling({"broken": method}))
+    assert np.isnan(made.var).all()
+    assert made.reasons == {"broken": {f"ValueError: {reason}": 10}}
+
+
 def test_the_average_weighs_by_the_losses_made_before_the_day() -> None:
     (made,) = forecast([series(noise(250 + WINDOW + 20))], rolling(THREE))
     losses = np.add.reduce(fz0_loss(made.returns, made.var[:, :3], made.es[:, :3], LEVELS), axis=-1)

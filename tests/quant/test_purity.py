@@ -17,7 +17,10 @@ ALLOWED = {
     "enum",
     "fractions",
     "functools",
+    "itertools",
     "math",
+    "numbers",
+    "operator",
     "types",
     "typing",
 }
