@@ -25,8 +25,9 @@ class Normaliser(NamedTuple):
     curvature: float
 
 
+@lru_cache(maxsize=1024)
 def normaliser(inverse_df: float) -> Normaliser:
-    """The logarithm of the factor of the t density at e > 0."""
+    """The logarithm of the factor of the t density at e > 0; kept, because between fits df stays what it is."""
     df = 1.0 / inverse_df
     above, below = (df + 1.0) / 2.0, df / 2.0
     value = float(gammaln(above) - gammaln(below)) - 0.5 * math.log(math.pi * df)
