@@ -97,6 +97,8 @@ def _closing_parts(tail: TailRisk) -> dict[str, object]:
     method = MethodRisk(status=Status.OK, levels={"0.99": tail})
     position = Contribution(exposure=512_400.0, component_es=31_800.0, marginal_es=0.0621, component_var=22_410.0)
     return {
+        "fit_n_obs": 1_000,
+        "fit_coverage": 1.0,
         "averaging": Averaging(
             weights={"historical": 0.41, "student_t": 0.59},
             losses=250,

@@ -98,6 +98,10 @@ class RiskMeasured(Measured):
     nav: Figure
     gross: Figure
     n_obs: Annotated[int, Field(ge=0)]
+    fit_n_obs: Annotated[int, Field(ge=0)] | None = None
+    """Scenarios of the longer window, on which methods look back whose models are fitted; of a closing measurement."""
+    fit_coverage: float | None = None
+    """``coverage`` in that window: an instrument may have enough history in one window and not in the other."""
     uncovered: tuple[InstrumentId, ...] = ()
     """Positions left out of the scenarios, never scaled up."""
     methods: dict[str, MethodRisk]

@@ -221,6 +221,8 @@ class Engine:
             nav=_nav(held.valuation),
             gross=_gross(held.valuation),
             n_obs=book.profit.pnl.size,
+            fit_n_obs=book.fit_profit.pnl.size,
+            fit_coverage=book.fit_profit.coverage,
             uncovered=book.profit.uncovered,
             stale=held.valuation.stale,
             methods={name: method_risk(estimate, levels, nav) for name, estimate in estimates.items()},

@@ -82,6 +82,7 @@ class Book:
         self._placed: dict[int, Ints] = {}
         self._profits = {window: self._profit(field) for window, field in yardstick._fields.items()}
         self.profit = self._profits[Window.SCENARIOS]
+        self.fit_profit = self._profits[Window.FIT]
 
     @property
     def currency(self) -> str:

@@ -242,6 +242,18 @@ def test_gaps_of_what_is_not_held_cost_nothing() -> None:
     assert last(long_log(400, gaps=[100, 101, 200]), **real()).n_obs == 399
 
 
+def test_each_window_has_its_own_scenarios_and_coverage() -> None:
+    """B has one return of the last three, and four of the last six."""
+    of = Log()
+    of.instruments("A", "B")
+    of.book("a", {"A": 3.0, "B": 1.0})
+    for day in range(9):
+        of.close_at({"A": 100.0 + day} | ({} if day == 6 else {"B": 100.0 + day}))
+    event = last(of, window=3, fit_window=6, history=8, minimum=3)
+    assert (event.n_obs, event.coverage, event.uncovered) == (3, 0.75, ("B",))
+    assert (event.fit_n_obs, event.fit_coverage) == (4, 1.0)
+
+
 def test_too_many_gaps_leave_too_few_scenarios() -> None:
     of = long_log(260, gaps=range(1, 11, 2))
     of.hold("a", {"A": 1.0, "G": 1.0})

@@ -111,6 +111,7 @@ class RiskTruth:
             **{m: Judged(levels, {}) for m, levels in by_parameters(methods, len(far.book)).items()},
         }
         figures = {"nav": nav, "gross": gross, "coverage": near.coverage, "n_obs": len(near.book)}
+        figures |= {"fit_n_obs": len(far.book), "fit_coverage": far.coverage}
         figures |= {"delta_gamma": np.nan} | self._average(event, nav)
         for method, (levels, parameters) in found.items():
             figures |= _tail_figures(method, levels, nav) | {f"{method} {p}": v for p, v in parameters.items()}
