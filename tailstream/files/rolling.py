@@ -113,7 +113,7 @@ def _computed(chunks: Sequence[_Chunk], rolling: Rolling, jobs: int) -> Iterator
     wanted, until = context.Pipe(duplex=False)
     with ProcessPoolExecutor(min(jobs, len(chunks)), context, initializer=_leave_after, initargs=(wanted,)) as pool:
         try:
-            with _interrupts_held():
+            with interrupts_held():
                 waiting: dict[Future[_Figures], _Chunk] = {
                     pool.submit(_figures, chunk.returns, rolling): chunk for chunk in chunks
                 }
@@ -125,13 +125,18 @@ def _computed(chunks: Sequence[_Chunk], rolling: Rolling, jobs: int) -> Iterator
 
 
 @contextmanager
-def _interrupts_held() -> Iterator[None]:
+def interrupts_held() -> Iterator[None]:
     """Ctrl-C waits until the end of this; processes that are started meanwhile never get one."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    came: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda number, frame: came.append(number))  # threads of BLAS may take it
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # processes inherit it, and not the handler
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, handler)
+    if came:
+        signal.raise_signal(signal.SIGINT)
 
 
 def _leave_after(wanted: Connection) -> None:
