@@ -1,23 +1,41 @@
 """The runtime on a real Kafka: what goes out, what comes back, and what it refuses."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from itertools import combinations, count
 
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from contracts.event import EVENT_BYTES_MAX
-from contracts.topics import CLOSES, COMMANDS, HOLDINGS, METRICS, PRICES, RISK
+from contracts.event import EVENT_BYTES_MAX, Cut
+from contracts.market import InstrumentDefined, PeriodClosed, PricesObserved
+from contracts.portfolio import HoldingsReplaced, PortfolioDefined
+from contracts.risk import RiskMeasured
+from contracts.topics import (
+    CLOSES,
+    COMMANDS,
+    DEFINITIONS,
+    HOLDINGS,
+    INSTRUMENTS,
+    METRICS,
+    PRICES,
+    RISK,
+    RISK_LIVE,
+)
+from tailstream.cli.replicas import Replica
 from tailstream.runtime.admin import wait_for_topics
 from tailstream.runtime.errors import ConfigurationError, EventTooLarge
 from tailstream.runtime.inlets import Beginning, BroadcastReader, End, Tail
 from tailstream.runtime.outlets import Outlet, ShardOutlet
-from tailstream.runtime.records import Emission, Record, Shard, partition_of
+from tailstream.runtime.records import Emission, Record, Shard, emission, partition_of
 from tailstream.runtime.restore import end_offset, read_back, read_tail
 from tailstream.runtime.service import Service
 from tailstream.runtime.settings import ServiceSettings
-from tailstream.stack import Addresses
+from tailstream.stack import Addresses, Stack
+from tests.recorded import publish, until
 
 PARTITIONS = 4
 BOOK = "book-1"
@@ -150,3 +168,96 @@ async def test_an_open_transaction_is_not_read(settings: ServiceSettings) -> Non
     await producer.abort_transaction()
     await producer.stop()
     assert await read_back(settings, Shard(METRICS.name, HOME)) == []
+
+
+# -- how often live figures go out -----------------------------------------------------------------------------------
+
+REFRESH_HZ = 2.0
+REFRESHES, SLICES, CLOSED = 6, 100, 30
+CLOCK_SECONDS = 0.002
+"""Timestamps on the log are whole milliseconds."""
+READY_SECONDS_MAX = 90.0
+FIRST_CLOSE = datetime(2008, 9, 1, 21, tzinfo=UTC)
+
+
+@pytest.fixture
+def risk(stack: Stack, prefix: str) -> Iterator[Replica]:
+    """A replica of risk that refreshes seldom; started, and killed if it still runs in the end."""
+    environment = {"TAILSTREAM_TOPIC_PREFIX": prefix, "TAILSTREAM_REFRESH_HZ": str(REFRESH_HZ)}
+    replica = Replica.of(stack, "risk", environment=environment)
+    replica.name = f"{prefix}{replica.name}"
+    replica.start()
+    yield replica
+    replica.kill()
+
+
+def one_book() -> list[Emission]:
+    """A book of one instrument."""
+    about = {"instrument_id": "A", "version": 1, "kind": "equity", "currency": "USD"}
+    defined = PortfolioDefined(portfolio_id=BOOK, name=BOOK, base_currency="USD")
+    held = HoldingsReplaced(portfolio_id=BOOK, version=1, effective_at=FIRST_CLOSE, positions={"A": 1.0}, cash={})
+    return [
+        emission(INSTRUMENTS, InstrumentDefined.model_validate(about | {"effective_at": FIRST_CLOSE}), key="A"),
+        emission(DEFINITIONS, defined, key=BOOK, portfolio_id=BOOK),
+        emission(HOLDINGS, held, key=BOOK, portfolio_id=BOOK),
+    ]
+
+
+def price(number: int) -> Emission:
+    """A slice, after all closes and each before the next."""
+    as_of = FIRST_CLOSE + timedelta(days=CLOSED, milliseconds=number)
+    return emission(PRICES, PricesObserved(source="test", as_of=as_of, prices={"A": 100.0 + number}), key="test")
+
+
+def close(day: int) -> Emission:
+    """A close of the book."""
+    cut = [1 if partition == HOME else 0 for partition in range(PARTITIONS)]
+    as_of = FIRST_CLOSE + timedelta(days=day)
+    closed = PeriodClosed(
+        source="test",
+        period=as_of.date().isoformat(),
+        as_of=as_of,
+        prices={"A": 100.0 + day},
+        cut=Cut(holdings=cut, definitions=cut, instruments=1, actions=0),
+    )
+    return emission(CLOSES, closed, key="test")
+
+
+@asynccontextmanager
+async def prices_stream(settings: ServiceSettings) -> AsyncIterator[None]:
+    """Slices as fast as they are acknowledged, and the closes as fast among them."""
+    outlet = await outlet_of(settings)
+
+    async def stream() -> None:
+        for number in count():
+            await outlet.publish([price(number), *([close(number)] if number < CLOSED else [])])
+
+    streaming = asyncio.create_task(stream())
+    yield
+    streaming.cancel()
+    with suppress(asyncio.CancelledError):
+        await streaming
+    await outlet.stop()
+
+
+async def test_live_figures_are_conflated_to_the_refreshes_asked_for_and_closes_never_are(
+    settings: ServiceSettings, risk: Replica
+) -> None:
+    """Refreshes begin half a second apart at least; each reaches the log at some time before the next one begins."""
+    live, prices = Shard(RISK_LIVE.name, HOME), Shard(PRICES.name, 0)
+
+    async def enough() -> bool:
+        return await end_offset(settings, live) >= REFRESHES and await end_offset(settings, prices) >= SLICES
+
+    async def closed() -> list[str | None]:
+        records = await read_back(settings, Shard(RISK.name, HOME))
+        return [RiskMeasured.from_json(record.value or b"").period for record in records]
+
+    await publish(settings, one_book())
+    await asyncio.to_thread(risk.await_ready, within_seconds=READY_SECONDS_MAX)
+    async with prices_stream(settings):
+        await until(enough, True)
+    written = [record.timestamp_ms / 1_000 for record in await read_back(settings, live)]
+    for (i, earlier), (j, later) in combinations(enumerate(written), 2):
+        assert j - i - 1 <= (later - earlier + CLOCK_SECONDS) * REFRESH_HZ
+    await until(closed, [(FIRST_CLOSE + timedelta(days=day)).date().isoformat() for day in range(CLOSED)])
