@@ -121,17 +121,24 @@ def test_a_single_member_in_doubt_leaves_no_doubt_about_the_average() -> None:
 # -- weights ---------------------------------------------------------------------------------------------------------
 
 WINDOW, ETA, SHRINKAGE, STEP = 250, 0.25, 0.75, 0.05
+TRADED, LOST = 100, 20.0
 
 
 @pytest.fixture(scope="module")
 def learning() -> Replica:
-    """A book of real ups and downs, measured by one method that is about right and two that are not."""
+    """A book of real ups and downs, measured by one method that is about right and two that are not.
+
+    ``b`` is the same book but for a trade within a day, bought dear and sold cheap.
+    """
     random = np.random.default_rng(23)
     of = Log()
     of.instruments("A")
     of.book("a", {"A": 1.0})
+    of.book("b", {"A": 1.0})
     price = 100.0
-    for _ in range(WINDOW + 12):
+    for day in range(WINDOW + 12):
+        if day == TRADED:
+            of.hold("b", {"A": 1.0}, USD=-LOST)
         of.close(A=price)
         price *= math.exp(0.01 * random.standard_normal())
     members = (
@@ -143,8 +150,8 @@ def learning() -> Replica:
     return log.measured(asked, of)
 
 
-def weights(replica: Replica) -> list[dict[str, float]]:
-    return [event.weights for event in log.backtested(replica, "a")]
+def weights(replica: Replica, name: str = "a") -> list[dict[str, float]]:
+    return [event.weights for event in log.backtested(replica, name)]
 
 
 def test_weights_are_equal_until_there_are_250_losses_and_move_from_then_on(learning: Replica) -> None:
@@ -207,3 +214,12 @@ def test_the_figures_of_a_close_are_weighted_by_the_weights_of_that_close(learni
     assert risk.methods["average"].levels["0.99"].es == pytest.approx(by_hand, rel=1e-12)
     equal = sum((risk.methods[name].levels["0.99"].es or 0.0) / 3 for name in told)
     assert risk.averaging.equal_weight["0.99"].es == pytest.approx(equal, rel=1e-12)
+
+
+def test_weights_learn_from_what_the_forecast_holdings_gained_and_not_from_what_was_traded(learning: Replica) -> None:
+    """FZ0 losses of another NAV differ by one constant for all members, which a softmax does not see."""
+    traded = log.backtested(learning, "b")[TRADED]
+    assert traded.actual_pnl.value == pytest.approx((traded.hypothetical_pnl.value or 0.0) - LOST)
+    for plain, with_trade in zip(weights(learning), weights(learning, "b"), strict=True):
+        assert with_trade == pytest.approx(plain, rel=1e-9)
+    assert weights(learning, "b")[-1]["right"] > weights(learning, "b")[0]["right"]
