@@ -121,7 +121,7 @@ def test_a_single_member_in_doubt_leaves_no_doubt_about_the_average() -> None:
 # -- weights ---------------------------------------------------------------------------------------------------------
 
 WINDOW, ETA, SHRINKAGE, STEP = 250, 0.25, 0.75, 0.05
-TRADED, LOST = 100, 20.0
+TRADED, LOST = 100, 50.0
 
 
 @pytest.fixture(scope="module")
@@ -217,7 +217,10 @@ def test_the_figures_of_a_close_are_weighted_by_the_weights_of_that_close(learni
 
 
 def test_weights_learn_from_what_the_forecast_holdings_gained_and_not_from_what_was_traded(learning: Replica) -> None:
-    """FZ0 losses of another NAV differ by one constant for all members, which a softmax does not see."""
+    """FZ0 losses of another NAV differ by one constant for all members, which a softmax does not see.
+
+    The trade's loss, were it learnt from, would cost ``right`` more than all that it is better by than ``large``.
+    """
     traded = log.backtested(learning, "b")[TRADED]
     assert traded.actual_pnl.value == pytest.approx((traded.hypothetical_pnl.value or 0.0) - LOST)
     for plain, with_trade in zip(weights(learning), weights(learning, "b"), strict=True):
