@@ -3,6 +3,7 @@
 import asyncio
 import os
 import secrets
+import shlex
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -100,10 +101,16 @@ class System:
         return make_token(self._secret, "demo", ["viewer", "operator"], "*", TOKEN_SECONDS, time.time())
 
     def attach_file(self) -> Path:
-        """A file of the run directory that tells a shell where the gateway is, with a token; for this user alone."""
+        """A file of the run directory that tells a shell where all of it is, with a token; for this user alone."""
+        told = {
+            **self.stack.addresses.env(),
+            "TAILSTREAM_TOPIC_PREFIX": self.topic_prefix,
+            "TAILSTREAM_URL": self.websocket_url,
+            "TAILSTREAM_TOKEN": self.token(),
+        }
         file = self.stack.run.path / "attach.env"
         file.touch(mode=0o600)
-        file.write_text(f"export TAILSTREAM_URL={self.websocket_url} TAILSTREAM_TOKEN={self.token()}\n")
+        file.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in told.items()))
         return file
 
     def log_directory(self) -> Path:
