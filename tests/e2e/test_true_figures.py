@@ -148,6 +148,7 @@ def wrong(answer: "subprocess.CompletedProcess[str]") -> set[tuple[str, str]]:
     return {(source, figure) for _, source, figure, *_ in marked}
 
 
+@pytest.mark.slow
 def test_every_figure_on_kafka_and_in_postgresql_is_true(through_2008: Run) -> None:
     answer = through_2008.ask_oracle("--every", "90")
     assert answer.returncode == 0, answer.stdout + answer.stderr
