@@ -65,13 +65,13 @@ def scenario_pnl_live(exposures: Matrix, returns: Floats, out: Floats | None = N
     if isinstance(exposures, np.ndarray):
         if out is None:
             out = np.empty((len(exposures), returns.shape[1]))
-        product = _one_by_one if len(exposures) <= FEW_BOOKS else np.matmul
+        product = _one_by_one_live if len(exposures) <= FEW_BOOKS else np.matmul
         return product(exposures, returns, out)
     pnl: Floats = exposures @ returns  # type: ignore[assignment]  # by a dense matrix it is dense
     return pnl
 
 
-def _one_by_one(exposures: Floats, returns: Floats, out: Floats) -> Floats:
+def _one_by_one_live(exposures: Floats, returns: Floats, out: Floats) -> Floats:
     for book, pnl in zip(exposures, out, strict=True):
         np.matmul(book, returns, pnl)
     return out
