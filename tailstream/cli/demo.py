@@ -29,9 +29,13 @@ _told = Console(stderr=True, highlight=False, soft_wrap=True)
 
 DATE = ["%Y-%m-%d"]
 DAYS_PER_SECOND = "1"
-"""With all methods on, two cores measure at most one and a half days a second; beyond that live figures would rest."""
+"""With all methods on, two cores measure about one and a half days a second."""
 AHEAD_CLOSES_MAX = "100"
 """At full speed the source waits for the services, so that the table shows them at work and not behind."""
+AHEAD_CLOSES_PACED_MAX = "1"
+"""At a pace it waits for each close: live figures rest while closes are measured, and a day may take longer."""
+STATUS_SECONDS = "0.25"
+"""So often they say how far they have come, which is what the source waits for."""
 _LINE_SECONDS = 5.0
 _LINES_AROUND_TABLE = 12
 
@@ -78,7 +82,8 @@ def demo(
 
 def _replay(from_: datetime | None, to: datetime | None, speed: str) -> dict[str, str]:
     """The source's settings by their variables."""
-    settings = {"TAILSTREAM_REPLAY_SPEED": _speed(speed), "TAILSTREAM_REPLAY_AHEAD_CLOSES_MAX": AHEAD_CLOSES_MAX}
+    ahead = AHEAD_CLOSES_MAX if speed == "max" else AHEAD_CLOSES_PACED_MAX
+    settings = {"TAILSTREAM_REPLAY_SPEED": _speed(speed), "TAILSTREAM_REPLAY_AHEAD_CLOSES_MAX": ahead}
     if from_:
         settings["TAILSTREAM_REPLAY_FROM"] = from_.date().isoformat()
     if to:
@@ -99,7 +104,9 @@ def _speed(text: str) -> str:
 def _run(options: Options) -> Summary:
     """Everything, from the first process to the last; the stack is gone when it returns."""
     with Stack.start(options.keep, keep=options.keep is not None, progress=_say) as stack:
-        system = System(stack, replay=options.replay)
+        system = System(
+            stack, replay=options.replay, environment={"TAILSTREAM_STATUS_INTERVAL_SECONDS": STATUS_SECONDS}
+        )
         _say(f"logs are in {system.log_directory()}")
         system.prepare(_say)
         summary = asyncio.run(_live(system, options))

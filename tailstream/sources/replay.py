@@ -63,8 +63,8 @@ class ReplaySettings(ServiceSettings):
     """Synthetic price slices a day."""
     replay_warm_up_closes: Annotated[int, Field(ge=0)] = 500
     """Closes before the first day, so that there is Value at Risk from the first day on."""
-    replay_ahead_closes_max: Annotated[int, Field(ge=2)] | None = None
-    """Wait for analytics and risk when they are further behind than this; null never waits."""
+    replay_ahead_closes_max: Annotated[int, Field(ge=1)] | None = None
+    """Wait for analytics and risk before they are further behind than this, so 1 waits for every close; null never."""
     replay_seed: Annotated[int, Field(ge=0)] = 1
     """Chooses the books and the slices."""
 
@@ -185,7 +185,7 @@ class Replay:
     async def _wait_for_followers(self) -> None:
         """Every so many closes, let those who measure them come near."""
         half = (self._settings.replay_ahead_closes_max or 0) // 2
-        if self._followers is None or self._replayed_days % half:
+        if self._followers is None or self._replayed_days % max(half, 1):
             return
         await self._settle()
         near, told = asyncio.create_task(self._followers.within(half)), asyncio.create_task(self._stopping.wait())
