@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -121,21 +121,21 @@ class System:
                 )
 
     @asynccontextmanager
-    async def kept_alive(self, **next_time: str) -> AsyncIterator[None]:
-        """Start again whatever ends inside; the first one that ends is told ``next_time`` beside its environment."""
-        keeper = asyncio.create_task(self._keep_alive(next_time))
+    async def kept_alive(self, again: Mapping[str, str]) -> AsyncIterator[None]:
+        """Start again whatever ends inside; of the services in ``again`` the first that ends, with that failpoint."""
+        keeper = asyncio.create_task(self._keep_alive(dict(again)))
         try:
             yield
         finally:
             keeper.cancel()
             await asyncio.gather(keeper, return_exceptions=True)
 
-    async def _keep_alive(self, next_time: dict[str, str]) -> None:
+    async def _keep_alive(self, again: dict[str, str]) -> None:
         while True:
-            for replica in self.all():
-                if replica.exit_code is not None:
-                    replica.start(**{"TAILSTREAM_FAILPOINT": "", **next_time})
-                    next_time = {}
+            for service, replicas in self.replicas.items():
+                for replica in replicas:
+                    if replica.exit_code is not None:
+                        replica.start(TAILSTREAM_FAILPOINT=again.pop(service, ""))
             await asyncio.sleep(0.05)
 
     async def measured(self, story: Story) -> None:
