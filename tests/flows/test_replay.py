@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
 from itertools import pairwise
@@ -16,7 +16,6 @@ from contracts.market import InstrumentDefined, PeriodClosed, PricesObserved
 from contracts.portfolio import HoldingsReplaced
 from contracts.system import ServiceStatus
 from contracts.topics import CLOSES, DEFINITIONS, HOLDINGS, INSTRUMENTS, PRICES, STATUS, Topic
-from tailstream.runtime.outlets import Outlet
 from tailstream.runtime.records import Record, Shard, emission, partition_of
 from tailstream.runtime.restore import end_offset, read_back
 from tailstream.runtime.settings import ServiceSettings
@@ -24,6 +23,7 @@ from tailstream.sources.days import TradingDay, days
 from tailstream.sources.history import load_history
 from tailstream.sources.passes import Plan
 from tailstream.stack import Addresses
+from tests.recorded import publish
 
 DEADLINE_SECONDS = 120.0
 FIRST, LAST = date(2007, 1, 1), date(2007, 7, 31)  # two quarters begin, a trade is late, a book is closed
@@ -38,7 +38,6 @@ PLAN = {
 }
 STATUSES = 50
 """So many later, a source that did not wait would have gone on."""
-Tell = Callable[..., Awaitable[None]]
 SHARDS = [Shard(topic.name, 0) for topic in (CLOSES, PRICES, HOLDINGS)]
 
 
@@ -61,22 +60,14 @@ class System:
                 process.kill()
                 await process.communicate()
 
-    @asynccontextmanager
-    async def telling(self) -> AsyncIterator[Tell]:
-        """Lets a test say, as if it were the services, how many closes they are behind."""
-        outlet = Outlet(self.settings, "test", partitions=lambda: 4)
-        await outlet.start()
-
-        async def tell(**closes_behind: int) -> None:
-            now = datetime.now(UTC)
-            told = [
-                ServiceStatus(service=name, replica="1", state="ready", as_of=now, closes_behind=behind)
-                for name, behind in closes_behind.items()
-            ]
-            await outlet.publish([emission(STATUS, status, key=status.service) for status in told])
-
-        yield tell
-        await outlet.stop()
+    async def tell(self, **closes_behind: int) -> None:
+        """Say, as if one were the services, how many closes they are behind."""
+        now = datetime.now(UTC)
+        told = [
+            ServiceStatus(service=name, replica="1", state="ready", as_of=now, closes_behind=behind)
+            for name, behind in closes_behind.items()
+        ]
+        await publish(self.settings, [emission(STATUS, status, key=status.service) for status in told])
 
     async def replay(self, **changed: str) -> tuple[int | None, str]:
         """Run the source to its end: exit code and what it said."""
@@ -192,18 +183,18 @@ async def test_sigterm_ends_the_source_cleanly_and_the_next_one_goes_on(system: 
 async def test_a_source_that_waits_closes_a_day_once_those_who_measure_have_measured_the_one_before(
     system: System,
 ) -> None:
-    async with system.source(REPLAY_AHEAD_CLOSES_MAX="1"), system.telling() as tell:
+    async with system.source(REPLAY_AHEAD_CLOSES_MAX="1"):
         for closed in (WARM_UP + 1, WARM_UP + 3):
-            await tell_until_closed(system, tell, closed)
+            await tell_until_closed(system, closed)
             for _ in range(STATUSES):
-                await tell(analytics=0, risk=1)
+                await system.tell(analytics=0, risk=1)
             assert len(await system.closes()) <= closed + 1  # one more if the last word came just after a close
 
 
-async def tell_until_closed(system: System, tell: Tell, count: int) -> None:
+async def tell_until_closed(system: System, count: int) -> None:
     async with asyncio.timeout(DEADLINE_SECONDS):
         while await end_offset(system.settings, Shard(CLOSES.name, 0)) < count:
-            await tell(analytics=0, risk=0)
+            await system.tell(analytics=0, risk=0)
 
 
 async def test_a_prepared_log_has_the_books_but_not_yet_their_first_close(system: System) -> None:

@@ -115,7 +115,8 @@ async def test_services_killed_in_the_middle_of_a_close_change_nothing(
         await system.measured(story)
     died = deaths(deaths_log)
     for death in planned:
-        assert any(line.startswith(death.place) for line in died), f"expected a death in the middle of a close: {death}"
+        where = f"{death.place} {death.service} "
+        assert any(line.startswith(where) for line in died), f"expected a death in the middle of a close: {death}"
     check(await system.outcome(), story)
 
 
