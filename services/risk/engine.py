@@ -62,7 +62,6 @@ class Engine:
         self._versions = self._methods.versions
         self._tested = (*methods, AVERAGE)
         self._members = averaged_members(methods)
-        self._equal_weights = {name: 1.0 / len(self._members) for name in self._members}
         self._pasts = Pasts(world, self._begin, backtest_window=terms.backtest_window, learn=self._learn)
         self._yardsticks: dict[str, tuple[int, Yardstick]] = {}
         self._live = LiveBooks(
@@ -209,7 +208,7 @@ class Engine:
     def _estimates(self, book: Book, past: Past) -> tuple[dict[str, Estimate], Averaged]:
         """What every method says, their average last; and how that came about."""
         estimates = book.methods({name: fit for name in self._methods.fitted if (fit := past.fit(name)) is not None})
-        weights = past.weights or self._equal_weights
+        weights = past.weights or self._weights(past)  # a past of nothing has none yet
         average = averaged(estimates, weights, losses_seen(past.losses), self._terms.var_levels)
         return estimates | {AVERAGE: average.estimate}, average
 

@@ -53,6 +53,7 @@ class Yardstick:
         self.historical = Historical(terms.scenarios_min)
         self.scenarios = market.scenarios(row, base, terms.scenario_window)
         self.wide = market.scenarios(row, base, terms.fit_window)
+        self.proxied = {**self.wide.proxied, **self.scenarios.proxied}
         self._fields = {
             Window.SCENARIOS: Field.of(self.scenarios, terms.scenarios_min),
             Window.FIT: Field.of(self.wide, terms.scenarios_min),
@@ -106,7 +107,7 @@ class Book:
     @property
     def proxied(self) -> dict[str, str]:
         """What is held whose history, in what methods look back on, is partly another's, and whose."""
-        return self._held_of({**self._y.wide.proxied, **self._y.scenarios.proxied})
+        return self._held_of(self._y.proxied)
 
     # -- the methods ---------------------------------------------------------------------------------------------
 

@@ -9,7 +9,8 @@ import pytest
 
 from tailstream.quant.arrays import Floats
 from tailstream.quant.var import Fit, FittedMethod
-from tailstream.testing.var_method import LEVELS, STATUSES, MethodKit, expect_missing, expect_sound, figures, moved
+from tailstream.quant.var.answers import STATUSES
+from tailstream.testing.var_method import LEVELS, MethodKit, expect_missing, expect_sound, figures, moved
 from tailstream.testing.windows import NAMES, elsewhere, noise, windows
 
 OTHERS = tuple(elsewhere(300))

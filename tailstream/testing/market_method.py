@@ -10,10 +10,10 @@ import pytest
 
 from tailstream.quant.arrays import Floats
 from tailstream.quant.var import MarketMethod, Simulation
+from tailstream.quant.var.answers import STATUSES
 from tailstream.testing.var_method import (
     LEVELS,
     REPETITIONS,
-    STATUSES,
     MethodKit,
     expect_missing,
     expect_sound,
